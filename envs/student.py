@@ -1,0 +1,141 @@
+"""`FalconCodeStudent-v0`: the autograder as environment, one student at a time.
+
+An observation is the dialog so far, an action the next submission as any text. Covered:
+logged starts, sampled starts, free play without a logged student. Not covered: batches
+(`envs/vector.py`), tutors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from novicegym.courses.load import load_course
+from novicegym.courses.model import Course
+from novicegym.courses.splits import select_split
+from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
+from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
+from novicegym.envs.render import render_ansi, render_html
+from novicegym.envs.spaces import CodeSpace, DialogSpace
+from novicegym.envs.starts import resolve_start, sample_start
+from novicegym.errors import UsageError
+from novicegym.grading.feedback import FeedbackLevel
+from novicegym.grading.grader import Grader, shared_grader
+from novicegym.rewards.base import Reward, make_reward
+
+
+class StudentEnv(gymnasium.Env[Dialog, str]):
+    """Play a student's episodes against the course's autograder.
+
+    `reset(options=...)` takes {"trajectory": index or (student, assignment), "position": t} to
+    load the logged prefix of t submissions, or {"assignment": id} (and "student": id) for free
+    play. Without options it samples a trajectory and a position that leave at least two logged
+    submissions to play, if the course has any such.
+
+    `terminated`: the submission is fully correct, or the student gave up. `truncated`: the
+    horizon, or the logged student made no further submission. Never both.
+    """
+
+    metadata = {"render_modes": ["ansi", "html"], "render_fps": 1}
+
+    def __init__(
+        self,
+        course: str | Course = "cs1",
+        *,
+        split: str | None = None,
+        course_options: Mapping[str, Any] | None = None,
+        horizon: int = 5,
+        min_position: int = 1,
+        reward: str | Mapping[str, float] | Reward = "tiered",
+        feedback: FeedbackLevel = "full",
+        code_format: CodeFormat = "code",
+        exit_ends_episode: bool = False,
+        reveal: bool = False,
+        grader: Grader | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """Build the environment; every argument but `grader` is JSON-able or picklable.
+
+        course: what `load_course` takes, with `course_options`, or a Course.
+        split: a selector of `courses.splits`, for example "term:Fall 2024".
+        min_position: fewest logged submissions seen at a sampled start.
+        reveal: put the logged counterpart of the next action into `info` (never for an agent).
+        grader: default is one grader shared by all environments of the process.
+        """
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UsageError(
+                f"render_mode must be one of {self.metadata['render_modes']}, got {render_mode!r}"
+            )
+        self.course = open_split(course, split, course_options)
+        self.rules = EpisodeRules(
+            horizon=horizon,
+            format=DialogFormat(code=code_format, feedback=feedback),
+            exit_ends_episode=exit_ends_episode,
+        )
+        self.min_position = min_position
+        self.reward = make_reward(reward)
+        self.reveal = reveal
+        self.render_mode = render_mode
+        self.observation_space = DialogSpace()
+        self.action_space = CodeSpace()
+        self._grader = grader
+        self._episode: Episode | None = None
+
+    @property
+    def grader(self) -> Grader:
+        """The grader in use."""
+        return self._grader if self._grader is not None else shared_grader()
+
+    @property
+    def episode(self) -> Episode:
+        """The running episode; UsageError before the first reset."""
+        if self._episode is None:
+            raise UsageError("call reset() first")
+        return self._episode
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Dialog, dict[str, Any]]:
+        """Begin an episode and return (dialog, info); see the class for `options`."""
+        super().reset(seed=seed)
+        start = next_start(self.course, options, self.np_random, self.min_position)
+        [self._episode] = begin([start], self.rules, self.grader)
+        return self._episode.dialog(), self._episode.info(reveal=self.reveal)
+
+    def step(self, action: str) -> tuple[Dialog, float, bool, bool, dict[str, Any]]:
+        """Submit `action`, any text, and return (dialog, reward, terminated, truncated, info)."""
+        episode = self.episode
+        [reward] = play([episode], [action], self.grader, self.reward)
+        info = episode.info(reveal=self.reveal)
+        return episode.dialog(), reward, episode.terminated, episode.truncated, info
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """Return the episode as terminal text ("ansi") or as a self-contained page ("html")."""
+        if self.render_mode is None:
+            gymnasium.logger.warn("render() needs gym.make(..., render_mode='ansi' or 'html')")
+            return None
+        return render_ansi(self.episode) if self.render_mode == "ansi" else render_html(self.episode)
+
+
+def open_split(
+    course: str | Course, split: str | None, options: Mapping[str, Any] | None
+) -> Course:
+    """Return the course, loaded if named, cut down to the split."""
+    if isinstance(course, str):
+        course = load_course(course, **(options or {}))
+    return course if split is None else select_split(course, split)
+
+
+def next_start(
+    course: Course,
+    options: Mapping[str, Any] | None,
+    rng: np.random.Generator,
+    min_position: int,
+) -> Start:
+    """Return the start that `options` names, or a sampled one."""
+    if options:
+        return resolve_start(course, options)
+    return sample_start(course, rng, min_position)
