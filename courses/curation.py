@@ -21,12 +21,12 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from novicegym.courses.model import Assignment, Course, Trajectory
 from novicegym.courses.selection import Selection
 from novicegym.courses.suite import suite_to_json
-from novicegym.courses.syntax import ast_key, compiles
+from novicegym.courses.syntax import AST_KINDS, AstKind, ast_key, compiles
 from novicegym.errors import UsageError, unknown_name
 
 Apply: TypeAlias = Callable[[Selection], Selection]
@@ -251,10 +251,9 @@ def _compiling(trajectory: Trajectory) -> Sequence[int]:
 
 
 def _merge_duplicates(parameter: str) -> Apply:
-    kinds: dict[str, Literal["exact", "renamed", "alpha"]]
-    kinds = {"": "exact", "exact": "exact", "renamed": "renamed", "alpha": "alpha"}
+    kinds: dict[str, AstKind] = {"": "exact"} | {kind: kind for kind in AST_KINDS}
     if parameter not in kinds:
-        raise ValueError(f"the kind of AST match is exact, renamed or alpha, got {parameter!r}")
+        raise ValueError(f"the kinds of AST match are {', '.join(AST_KINDS)}; got {parameter!r}")
     kind = kinds[parameter]
 
     def keep(trajectory: Trajectory) -> Sequence[int]:

@@ -63,9 +63,7 @@ class Start:
                 f"position must be 0 to {last} for student {trajectory.student_id!r} on "
                 f"{assignment.id!r} ({last + 1} submissions), got {position}"
             )
-        return cls(
-            assignment, trajectory.student_id, trajectory.term or "", trajectory, position
-        )
+        return cls(assignment, trajectory.student_id, trajectory.term or "", trajectory, position)
 
 
 @dataclass(slots=True)

@@ -67,9 +67,7 @@ class DialogSpace(Space[Dialog]):
         code.seed(int(self.np_random.integers(2**31)))
         roles = ["system", "user"]
         roles += ["assistant", "user"] * int(self.np_random.integers(0, _SAMPLE_TURNS + 1))
-        return [
-            Message(role=role, content=code.sample()) for role in roles[: self.max_messages]
-        ]
+        return [Message(role=role, content=code.sample()) for role in roles[: self.max_messages]]
 
     def contains(self, x: Any) -> bool:
         """Return whether `x` is a list of well-formed messages within the bounds."""

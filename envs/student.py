@@ -15,7 +15,7 @@ import numpy as np
 
 from novicegym.courses.load import load_course
 from novicegym.courses.model import Course
-from novicegym.courses.splits import select_split
+from novicegym.courses.splits import take_split
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
 from novicegym.envs.render import render_ansi, render_html
@@ -117,7 +117,9 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         if self.render_mode is None:
             gymnasium.logger.warn("render() needs gym.make(..., render_mode='ansi' or 'html')")
             return None
-        return render_ansi(self.episode) if self.render_mode == "ansi" else render_html(self.episode)
+        return (
+            render_ansi(self.episode) if self.render_mode == "ansi" else render_html(self.episode)
+        )
 
 
 def open_split(
@@ -126,7 +128,7 @@ def open_split(
     """Return the course, loaded if named, cut down to the split."""
     if isinstance(course, str):
         course = load_course(course, **(options or {}))
-    return course if split is None else select_split(course, split)
+    return course if split is None else take_split(course, split)
 
 
 def next_start(

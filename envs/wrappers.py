@@ -24,9 +24,7 @@ class TokenWindow(gymnasium.ObservationWrapper[Dialog, str, Dialog], RecordConst
     assignment when those alone exceed the budget.
     """
 
-    def __init__(
-        self, env: gymnasium.Env[Dialog, str], budget: int, counter: TokenCounter
-    ) -> None:
+    def __init__(self, env: gymnasium.Env[Dialog, str], budget: int, counter: TokenCounter) -> None:
         RecordConstructorArgs.__init__(self, budget=budget, counter=counter)
         super().__init__(env)
         if budget < 1:

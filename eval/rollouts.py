@@ -10,7 +10,7 @@ Covered: one process, batched policies, resumption. Not covered: several process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def rollout(
     *,
     protocol: RolloutProtocol = PROTOCOLS["paper"],
     seed: int = 0,
-    source: str = "",
+    source: Mapping[str, object] | None = None,
     batch_size: int = 256,
     grader: Grader | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -88,7 +88,7 @@ def rollout(
     config = {
         "kind": "rollout",
         "course": course.name,
-        "source": source,
+        "source": dict(source or {}),
         "synthetic": course.synthetic,
         "fingerprint": course_fingerprint(course),
         "agent": agent.name,
@@ -129,8 +129,16 @@ def _play_all(
     ]
     reward = make_reward("tiered")
     played = [
-        _Played(episode, run={"course": course.name, "synthetic": course.synthetic,
-                              "agent": agent.name, "protocol": protocol.name, "seed": seed})
+        _Played(
+            episode,
+            run={
+                "course": course.name,
+                "synthetic": course.synthetic,
+                "agent": agent.name,
+                "protocol": protocol.name,
+                "seed": seed,
+            },
+        )
         for episode in begin(starts, protocol.rules, grader)
     ]
     while running := [one for one in played if not one.episode.stop]:

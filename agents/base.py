@@ -1,0 +1,36 @@
+"""What every policy is: text in, text out, a batch at a time.
+
+A policy that reads the dialogs is a language model's equal; one that knows the logs (the
+baselines) looks up what it needs by the ids in the infos. A completion is whatever a model may
+say; `completion` writes one in the serialization of the logged dialogs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from novicegym.dialogs.serialize import Dialog, DialogFormat, assistant_message
+
+
+class Agent(Protocol):
+    """A policy in the student's seat."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return one completion per dialog, in order.
+
+        `infos` are the environment's info dicts, one per dialog: student_id, assignment_id,
+        term, position (logged submissions before the start), step (submissions made since),
+        and code, grade, outcome and case_bits of the last submission.
+        """
+        ...
+
+
+def completion(code: str, info: Mapping[str, Any], fmt: DialogFormat) -> str:
+    """Return what a student writes who submits `code` in the state `info`."""
+    return assistant_message(code, info["code"] or None, fmt)["content"]

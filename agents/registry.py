@@ -1,0 +1,86 @@
+"""Agents by name, so that a command line, a file or another process can ask for one.
+
+`make_agent("retrieval", course, seed=0)` for our own; `make_agent("package.module:factory",
+course, seed=0)` calls `factory(course, seed=0)` for anybody else's. The text travels where a
+registered object would not.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TypeAlias
+
+from novicegym.agents.base import Agent
+from novicegym.agents.logged import LoggedAgent
+from novicegym.agents.persistence import PersistenceAgent
+from novicegym.agents.reference import ReferenceAgent
+from novicegym.agents.retrieval import RetrievalAgent
+from novicegym.courses.model import Course
+from novicegym.dialogs.serialize import DialogFormat
+from novicegym.errors import UsageError, unknown_name
+from novicegym.grading.grader import Grader
+
+_Build: TypeAlias = Callable[[Course, int, Grader | None, DialogFormat | None], Agent]
+
+
+def _novice(course: Course, seed: int, grader: Grader | None, fmt: DialogFormat | None) -> Agent:
+    from novicegym.agents.novice import NoviceAgent
+
+    return NoviceAgent(course, seed=seed)
+
+
+_AGENTS: dict[str, tuple[str, _Build]] = {
+    "logged": (
+        "the student herself, from the log",
+        lambda course, seed, grader, fmt: LoggedAgent(course, fmt=fmt),
+    ),
+    "persistence": (
+        "resubmits the last code",
+        lambda course, seed, grader, fmt: PersistenceAgent(course, fmt=fmt),
+    ),
+    "retrieval": (
+        "does what another student did next in the most similar state",
+        lambda course, seed, grader, fmt: RetrievalAgent(course, grader=grader, fmt=fmt),
+    ),
+    "reference": (
+        "jumps to a correct solution",
+        lambda course, seed, grader, fmt: ReferenceAgent(course, grader=grader, fmt=fmt),
+    ),
+    "novice": ("a process model of a beginner", _novice),
+}
+
+
+def describe_agents() -> list[tuple[str, str]]:
+    """Return (name, what it does) of every agent of ours, for help texts."""
+    return [(name, description) for name, (description, _) in _AGENTS.items()]
+
+
+def make_agent(
+    spec: str,
+    course: Course,
+    seed: int = 0,
+    *,
+    grader: Grader | None = None,
+    fmt: DialogFormat | None = None,
+) -> Agent:
+    """Return the agent that `spec` names: one of ours, or "module:factory".
+
+    course: what the agent may look things up in. seed: of its random choices. grader, fmt: of
+    our agents, defaults where None. Raises UsageError for a name that does not exist.
+    """
+    if spec in _AGENTS:
+        return _AGENTS[spec][1](course, seed, grader, fmt)
+    module_name, colon, factory_name = spec.partition(":")
+    if not colon:
+        raise unknown_name("agent", spec, [*_AGENTS, "module:factory"])
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"agent {spec!r}: cannot import module {module_name!r}: {error}") from None
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        callables = [name for name, value in vars(module).items() if callable(value)]
+        raise unknown_name(f"factory in module {module_name!r}", factory_name, callables)
+    agent: Agent = factory(course, seed=seed)
+    return agent

@@ -1,0 +1,35 @@
+"""What one submission may use up. Part of what a verdict depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budget of one submission, all its test cases together."""
+
+    cpu_seconds: float = 1.0
+    """CPU time, the clock that does not run faster on a loaded machine."""
+    wall_seconds: float = 10.0
+    """A program that sleeps or waits is stopped here. Only such a program: below this the
+    deadline is extended as long as the CPU clock is under its limit."""
+    memory_mb: int = 512
+    """Address space, the interpreter's own 30 MB included."""
+    output_bytes: int = 64 * 1024
+    """Printed text kept of one test case, in characters; more is thrown away, and the case fails."""
+    reply_bytes: int = 1024 * 1024
+    """Most that the program's answers may fill; a longer answer equals nothing."""
+
+    def __post_init__(self) -> None:
+        for name in ("cpu_seconds", "wall_seconds", "memory_mb", "output_bytes", "reply_bytes"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value!r}")
+        if self.wall_seconds < self.cpu_seconds:
+            raise ValueError(
+                f"wall_seconds must be at least cpu_seconds ({self.cpu_seconds}), "
+                f"got {self.wall_seconds}"
+            )
+        if self.memory_mb < 64:
+            raise ValueError(f"memory_mb must be at least 64 to start Python, got {self.memory_mb}")

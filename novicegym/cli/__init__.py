@@ -1,0 +1,51 @@
+"""The command line: `novicegym --help`.
+
+Covered: exit codes and error lines. Exit 0: done; 1: `grade` found the program not fully
+correct; 2: a wrong path, name, option or row, told in one line; 3: the grading
+infrastructure failed; 130: interrupted, with everything finished kept.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from novicegym.cli import course, play
+from novicegym.errors import GraderError, NovicegymError
+
+app = typer.Typer(
+    name="novicegym",
+    help=(
+        "Artificial programming students: student logs as a Gymnasium environment suite.\n\n"
+        "Start with `novicegym demo`, or with your own logs:\n\n"
+        "    novicegym course stats progsnap2:PATH\n\n"
+        "    novicegym rollout --course progsnap2:PATH --agent persistence --out runs/p\n\n"
+        "    novicegym table runs/p"
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(course.app, name="course")
+app.command("grade")(play.grade)
+app.command("rollout")(play.rollout)
+app.command("table")(play.table)
+app.command("demo")(play.demo)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except NovicegymError as error:
+        print(f"novicegym: {error}", file=sys.stderr)
+        sys.exit(3 if isinstance(error, GraderError) else 2)
+    except KeyboardInterrupt:
+        print("novicegym: interrupted; what was finished is kept", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`novicegym ... | head`): not an error.
+        sys.stderr.close()
+        sys.exit(0)

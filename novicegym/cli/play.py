@@ -1,0 +1,272 @@
+"""`novicegym grade`, `rollout`, `table` and `demo`: the main job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from novicegym.cli.options import (
+    ERR,
+    BadRows,
+    Columns,
+    CourseOption,
+    Curate,
+    GradeScale,
+    Json,
+    Regrade,
+    Split,
+    Tests,
+    open_course,
+    progress_bar,
+)
+from novicegym.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from novicegym.courses.model import Course
+    from novicegym.eval.rollouts import RolloutProtocol
+    from novicegym.eval.table import ResultTable
+
+OUT = Console(highlight=False)
+AGENTS = ("logged", "persistence", "retrieval", "reference", "novice")
+
+Feedback = Annotated[
+    str, typer.Option(help="How much the grader says: none (PARA), grade, summary or full.")
+]
+
+
+def grade(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The program; - for stdin.")],
+    assignment: Annotated[
+        str, typer.Option("--assignment", "-a", help="Id of the assignment.", show_default=False)
+    ],
+    course: CourseOption = "cs1",
+    tests: Tests = None,
+    feedback: Feedback = "full",
+    as_json: Json = False,
+) -> None:
+    """Grade one program and print the feedback. Exit 0 when fully correct, 1 when not."""
+    from novicegym.grading.feedback import render_feedback
+    from novicegym.grading.grader import shared_grader
+
+    level = _one_of("feedback level", feedback, ("none", "grade", "summary", "full"))
+    code = _read_program(file)
+    opened = open_course(course, tests=tests, quiet=True)
+    verdict = shared_grader().grade(opened.assignment(assignment), code)
+    if as_json:
+        print(json.dumps(verdict.to_json() | {"grade_float": float(verdict.grade)}, indent=2))
+    else:
+        print(render_feedback(verdict, level))  # type: ignore[arg-type]
+    if not verdict.correct:
+        raise typer.Exit(1)
+
+
+def rollout(
+    agent: Annotated[
+        str,
+        typer.Option(
+            "--agent",
+            help="logged, persistence, retrieval, reference, novice, or MODULE:FACTORY of your "
+            "own, called with (course, seed).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)
+    ],
+    course: CourseOption = "cs1",
+    tests: Tests = None,
+    columns: Columns = None,
+    grade_scale: GradeScale = None,
+    bad_rows: BadRows = "error",
+    curate: Curate = None,
+    regrade: Regrade = False,
+    split: Split = None,
+    learn_from: Annotated[
+        str | None,
+        typer.Option(
+            help="The part of the course whose logs the agent may use, a split as in --split "
+            "(default: all of it). It never uses those of the student it sits in for."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="paper: from every t > 2; published: from every t > 0.")
+    ] = "paper",
+    feedback: Feedback = "full",
+    code_format: Annotated[
+        str, typer.Option(help="code: whole programs; dual: diffs for small edits.")
+    ] = "code",
+    seed: Annotated[int, typer.Option(help="Seed of the agent.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Dialogs given to the agent at once.")] = 256,
+) -> None:
+    """Play an agent in the students' seats and record every step.
+
+    --split says which trajectories are played. The same command again completes an
+    interrupted run.
+    """
+    from novicegym.courses.splits import take_split
+    from novicegym.dialogs.serialize import DialogFormat
+    from novicegym.eval.rollouts import make_protocol
+
+    level = _one_of("feedback level", feedback, ("none", "grade", "summary", "full"))
+    code = _one_of("code format", code_format, ("code", "dual"))
+    fmt = DialogFormat(code=code, feedback=level)  # type: ignore[arg-type]
+    rules = make_protocol(protocol, fmt)
+    whole = open_course(
+        course,
+        tests=tests,
+        columns=columns,
+        grade_scale=grade_scale,
+        bad_rows=bad_rows,
+        regrade=regrade,
+        curate=curate,
+    )
+    source = {
+        "course": course,
+        "curate": curate,
+        "regrade": regrade,
+        "split": split,
+        "learn_from": learn_from,
+    }
+    _play(
+        take_split(whole, split) if split else whole,
+        take_split(whole, learn_from) if learn_from else whole,
+        agent,
+        out,
+        protocol=rules,
+        seed=seed,
+        batch_size=batch_size,
+        source=source,
+    )
+    ERR.print(f"records are in {out}; print them with: novicegym table {out}", markup=False)
+
+
+def table(
+    runs: Annotated[list[Path], typer.Argument(help="Folders made by `novicegym rollout`.")],
+    preset: Annotated[
+        str,
+        typer.Option(help="paper: unrounded, micro coverage; published: the released code's."),
+    ] = "paper",
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print how close each agent comes to the students: coverage, grade proximity, CodeBLEU.
+
+    Cov: share of the students' submissions that the agent has a counterpart to. GP: 1 minus the
+    distance of the grades. CB: CodeBLEU. Each averaged over the steps k; the degradation is
+    the mean of m_k - m_1 over the later steps.
+    """
+    if as_json + as_csv + as_markdown > 1:
+        raise UsageError("choose one of --json, --csv and --markdown")
+    results = _tabulate(runs, preset)
+    if as_json:
+        print(json.dumps(results.to_json(), indent=2))
+    elif as_csv:
+        print(results.to_csv(), end="")
+    elif as_markdown:
+        print(results.to_markdown())
+    else:
+        OUT.print(results.to_rich())
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("runs/demo"),
+    trajectories: Annotated[int, typer.Option(help="Trajectories to play.")] = 40,
+    seed: Annotated[int, typer.Option(help="Seed of the slice and of the agents.")] = 0,
+) -> None:
+    """Play all agents on a slice of the embedded course; write table and a page to look at."""
+    from novicegym.courses.load import load_course
+    from novicegym.courses.splits import take_split
+    from novicegym.eval.records import write_atomically
+    from novicegym.eval.rollouts import PROTOCOLS
+
+    whole = load_course("cs1")
+    test = take_split(whole, "term:Spring 2025")
+    selector = f"trajectories:{trajectories}:seed={seed}"
+    played = take_split(test, selector)
+    runs = []
+    for agent in AGENTS:
+        run = out / agent
+        source = {"course": "cs1", "split": selector}
+        _play(played, whole, agent, run, PROTOCOLS["paper"], seed, 256, source)
+        runs.append(run)
+    results = _tabulate(runs, "paper")
+    write_atomically(out / "table.md", (results.to_markdown() + "\n").encode())
+    write_atomically(out / "table.json", (json.dumps(results.to_json(), indent=2) + "\n").encode())
+    write_atomically(out / "episode.html", _one_episode(played, whole, seed).encode())
+    OUT.print(results.to_rich())
+    OUT.print(f"Wrote {out / 'table.md'}, {out / 'table.json'} and {out / 'episode.html'}")
+
+
+def _play(
+    played: Course,
+    pool: Course,
+    agent: str,
+    out: Path,
+    protocol: RolloutProtocol,
+    seed: int,
+    batch_size: int,
+    source: dict[str, object],
+) -> None:
+    from novicegym.agents.registry import make_agent
+    from novicegym.eval.rollouts import rollout as play_rollout
+
+    with progress_bar(agent) as update:
+        play_rollout(
+            played,
+            make_agent(agent, pool, seed=seed),
+            out,
+            protocol=protocol,
+            seed=seed,
+            source=source,
+            batch_size=batch_size,
+            progress=update,
+        )
+
+
+def _tabulate(runs: list[Path], preset: str) -> ResultTable:
+    from novicegym.eval.records import read_records
+    from novicegym.eval.table import make_table
+
+    with progress_bar("CodeBLEU") as update:
+        return make_table([read_records(run) for run in runs], preset=preset, progress=update)
+
+
+def _one_episode(course: Course, pool: Course, seed: int) -> str:
+    """Return the page of an episode of the novice, from a logged start."""
+    from novicegym.agents.registry import make_agent
+    from novicegym.envs.student import StudentEnv
+
+    env = StudentEnv(course, render_mode="html", min_position=3)
+    novice = make_agent("novice", pool, seed=seed)
+    dialog, info = env.reset(seed=seed)
+    ended = False
+    while not ended:
+        [action] = novice.act([dialog], [info])
+        dialog, _, terminated, truncated, info = env.step(action)
+        ended = terminated or truncated
+    page = env.render()
+    assert page is not None
+    return page
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise unknown_name(what, value, known)
+    return value
+
+
+def _read_program(file: str) -> str:
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text (byte {error.start})") from None

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from novicegym.courses.model import Course
+from novicegym.envs.student import StudentEnv
+from novicegym.grading.grader import Grader
+
+HOSTILE = "def add(a, b):\n    return '</pre><script>alert(1)</script>\x1b[2J{body}'"
+
+
+@pytest.mark.parametrize("mode", ["ansi", "html"])
+def test_render_shows_prompt_submissions_and_feedback(
+    small_course: Course, grader: Grader, mode: str
+) -> None:
+    env = StudentEnv(small_course, grader=grader, render_mode=mode)
+    env.reset(options={"trajectory": ("ann", "add"), "position": 2})
+    env.step("def add(a, b):\n    return 7")
+    picture = env.render()
+    assert picture is not None
+    for text in ("returns the sum", "return a - b", "return 7", "policy", "25%"):
+        assert text in picture
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+
+
+def test_hostile_code_cannot_leave_the_page_or_drive_the_terminal(
+    small_course: Course, grader: Grader
+) -> None:
+    for mode in ("ansi", "html"):
+        env = StudentEnv(small_course, grader=grader, render_mode=mode)
+        env.reset(options={"trajectory": ("ann", "add"), "position": 2})
+        env.step(HOSTILE)
+        picture = env.render()
+        assert picture is not None
+        if mode == "html":
+            tags = Tags()
+            tags.feed(picture)
+            assert "script" not in tags.seen
+            assert not re.search(r"(src|href)=", picture)
+        else:
+            assert "\x1b[2J" not in picture

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import gymnasium as gym
+import pytest
+
+from novicegym.courses.model import Course
+from novicegym.envs.student import StudentEnv
+from novicegym.envs.wrappers import FeedbackDetail, TokenWindow
+from novicegym.errors import UsageError
+from novicegym.dialogs.windows import WordCounter
+from novicegym.grading.grader import Grader
+
+START = {"trajectory": ("ann", "add"), "position": 4}
+
+
+def words(text: str) -> int:
+    return 3 + len(text.split())
+
+
+@pytest.fixture
+def env(small_course: Course, grader: Grader) -> StudentEnv:
+    return StudentEnv(small_course, grader=grader)
+
+
+def test_token_window_drops_the_oldest_submissions_first(env: StudentEnv) -> None:
+    whole, _ = env.reset(options=START)
+    budget = sum(words(message["content"]) for message in whole) - 1
+    cut, _ = TokenWindow(env, budget=budget, counter=WordCounter()).reset(options=START)
+    assert cut == whole[:2] + whole[4:]
+
+
+def test_token_window_that_cannot_hold_the_prompt_names_the_assignment(env: StudentEnv) -> None:
+    with pytest.raises(UsageError, match="'add'"):
+        TokenWindow(env, budget=4, counter=WordCounter()).reset(options=START)
+
+
+def test_feedback_detail_changes_only_the_feedback(env: StudentEnv) -> None:
+    whole, _ = env.reset(options=START)
+    silent, _ = FeedbackDetail(env, "none").reset(options=START)
+    changed = [i for i, (a, b) in enumerate(zip(whole, silent, strict=True)) if a != b]
+    assert [silent[i]["role"] for i in changed if i > 1] == ["user"] * 4
+    assert len({silent[i]["content"] for i in changed if i > 1}) == 1
+
+
+def test_wrapped_spec_round_trips_through_json() -> None:
+    env = FeedbackDetail(gym.make("FalconCodeStudent-v0"), "grade")
+    assert env.spec is not None
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert again.reset(seed=2) == env.reset(seed=2)
