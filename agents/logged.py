@@ -36,5 +36,5 @@ class LoggedAgent:
                 f"the logged agent replays logs, and course {self._course.name!r} has none of "
                 f"student {student_id!r} on {assignment_id!r}"
             )
-        submissions = trajectory.submissions
-        return submissions[min(info["position"] + info["step"], len(submissions) - 1)].code
+        following: int = info["position"] + info["step"]
+        return trajectory.submissions[min(following, len(trajectory.submissions) - 1)].code

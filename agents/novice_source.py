@@ -229,14 +229,14 @@ class Source:
 
 def is_fstring(literal: str) -> bool:
     """Whether the text of a string token is an f-string."""
-    return "f" in literal[: min(literal.find(quote) % 9 for quote in "'\"")].lower()
+    return "f" in literal[: len(literal) - len(literal.lstrip("rRbBfFuU"))].lower()
 
 
 def _in_braces(literal: str, change: Callable[[str], str]) -> str:
     def replace(match: re.Match[str]) -> str:
         body, mark, rest = match.group(1).partition(":")
-        changed = re.sub(r"(?<![\w.])[^\W\d]\w*", lambda name: change(name.group()), body)
-        return "{" + changed + mark + rest + "}"
+        changed = (change(t.text) if t.kind == "name" else t.text for t in lex(body))
+        return "{" + "".join(changed) + mark + rest + "}"
 
     return re.sub(r"\{([^{}]*)\}", replace, literal)
 

@@ -27,7 +27,7 @@ _Build: TypeAlias = Callable[[Course, int, Grader | None, DialogFormat | None], 
 def _novice(course: Course, seed: int, grader: Grader | None, fmt: DialogFormat | None) -> Agent:
     from novicegym.agents.novice import NoviceAgent
 
-    return NoviceAgent(course, seed=seed)
+    return NoviceAgent(course, seed=seed, fmt=fmt)
 
 
 _AGENTS: dict[str, tuple[str, _Build]] = {
@@ -71,8 +71,8 @@ def make_agent(
     """
     if spec in _AGENTS:
         return _AGENTS[spec][1](course, seed, grader, fmt)
-    module_name, colon, factory_name = spec.partition(":")
-    if not colon:
+    module_name, _, factory_name = spec.partition(":")
+    if not (factory_name and all(part.isidentifier() for part in module_name.split("."))):
         raise unknown_name("agent", spec, [*_AGENTS, "module:factory"])
     try:
         module = importlib.import_module(module_name)

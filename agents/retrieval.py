@@ -82,8 +82,9 @@ class _States:
         return cls(
             students=np.array(students, dtype=np.str_),
             codes=CodeIndex(codes),
-            cases=np.array([_passed(verdict.case_bits, width) for verdict in verdicts], np.uint8)
-            .reshape(len(codes), width),
+            cases=np.array(
+                [_passed(verdict.case_bits, width) for verdict in verdicts], np.uint8
+            ).reshape(len(codes), width),
             grades=np.array([float(verdict.grade) for verdict in verdicts]),
             successors=tuple(successors),
         )

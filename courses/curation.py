@@ -172,7 +172,9 @@ def _by_trajectory(keep: Callable[[Trajectory], Sequence[int]]) -> Apply:
         picks = []
         for pick, trajectory in zip(selection.picks, selection.trajectories, strict=True):
             positions = keep(trajectory)
-            if positions:
+            if len(positions) == len(pick.kept):
+                picks.append(pick)
+            elif positions:
                 picks.append(replace(pick, kept=tuple(pick.kept[p] for p in positions)))
         return selection.with_picks(picks)
 
@@ -251,7 +253,7 @@ def _compiling(trajectory: Trajectory) -> Sequence[int]:
 
 
 def _merge_duplicates(parameter: str) -> Apply:
-    kinds: dict[str, AstKind] = {"": "exact"} | {kind: kind for kind in AST_KINDS}
+    kinds: dict[str, AstKind] = {"": "exact", **{str(kind): kind for kind in AST_KINDS}}
     if parameter not in kinds:
         raise ValueError(f"the kinds of AST match are {', '.join(AST_KINDS)}; got {parameter!r}")
     kind = kinds[parameter]

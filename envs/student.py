@@ -112,7 +112,7 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         info = episode.info(reveal=self.reveal)
         return episode.dialog(), reward, episode.terminated, episode.truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the episode as terminal text ("ansi") or as a self-contained page ("html")."""
         if self.render_mode is None:
             gymnasium.logger.warn("render() needs gym.make(..., render_mode='ansi' or 'html')")
@@ -126,9 +126,8 @@ def open_split(
     course: str | Course, split: str | None, options: Mapping[str, Any] | None
 ) -> Course:
     """Return the course, loaded if named, cut down to the split."""
-    if isinstance(course, str):
-        course = load_course(course, **(options or {}))
-    return course if split is None else take_split(course, split)
+    opened = load_course(course, **(options or {})) if isinstance(course, str) else course
+    return opened if split is None else take_split(opened, split)
 
 
 def next_start(

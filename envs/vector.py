@@ -108,11 +108,11 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
         for name, given in (("starts", each), ("seed", seed)):
             if not isinstance(given, (int, type(None))) and len(given) != self.num_envs:
                 raise UsageError(f"{name} needs {self.num_envs} entries, got {len(given)}")
-        for i in np.flatnonzero(mask):
-            own = seed + int(i) if isinstance(seed, int) else None if seed is None else seed[i]
+        for i in np.flatnonzero(mask).tolist():
+            own = seed + i if isinstance(seed, int) else None if seed is None else seed[i]
             if own is not None or self._rngs[i] is None:
                 self._rngs[i], _ = seeding.np_random(own)
-        self._begin({int(i): each[i] for i in np.flatnonzero(mask)})
+        self._begin({i: each[i] for i in np.flatnonzero(mask).tolist()})
         return self._dialogs(), self._infos(mask)
 
     def step(
@@ -128,7 +128,7 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
                 f"sub-environments {np.flatnonzero(ended).tolist()} have ended; "
                 "reset them with options={'reset_mask': ...} first"
             )
-        running = np.flatnonzero(~ended)
+        running = np.flatnonzero(~ended).tolist()
         rewards = np.zeros(self.num_envs)
         rewards[running] = play(
             [episodes[i] for i in running],
@@ -137,17 +137,17 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
             self.reward,
         )
         if ended.any():
-            self._begin({int(i): None for i in np.flatnonzero(ended)})
+            self._begin(dict.fromkeys(np.flatnonzero(ended).tolist()))
         terminated = np.array([episode.terminated for episode in self.episodes])
         truncated = np.array([episode.truncated for episode in self.episodes])
         infos: dict[str, Any] = {}
-        done = np.flatnonzero(terminated | truncated)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and done.size:
+        done = np.flatnonzero(terminated | truncated).tolist()
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and done:
             for i in done:
                 last = self.episodes[i]
                 final = {"final_obs": last.dialog(), "final_info": last.info(reveal=self.reveal)}
-                infos = self._add_info(infos, final, int(i))
-            self._begin({int(i): None for i in done})
+                infos = self._add_info(infos, final, i)
+            self._begin(dict.fromkeys(done))
         everywhere = np.ones(self.num_envs, dtype=bool)
         return self._dialogs(), rewards, terminated, truncated, self._infos(everywhere, infos)
 
@@ -172,8 +172,8 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
 
     def _infos(self, mask: Any, infos: dict[str, Any] | None = None) -> dict[str, Any]:
         infos = {} if infos is None else infos
-        for i in np.flatnonzero(mask):
-            infos = self._add_info(infos, self.episodes[i].info(reveal=self.reveal), int(i))
+        for i in np.flatnonzero(mask).tolist():
+            infos = self._add_info(infos, self.episodes[i].info(reveal=self.reveal), i)
         return infos
 
 

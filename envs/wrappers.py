@@ -10,8 +10,9 @@ from typing import Any
 import gymnasium
 from gymnasium.utils import RecordConstructorArgs
 
+from novicegym.dialogs.counters import make_counter
 from novicegym.dialogs.serialize import Dialog, DialogFormat
-from novicegym.dialogs.windows import TokenCounter, fit_window
+from novicegym.dialogs.windows import TokenCounter, fit_prompt
 from novicegym.envs.student import StudentEnv
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import FeedbackLevel
@@ -20,27 +21,31 @@ from novicegym.grading.feedback import FeedbackLevel
 class TokenWindow(gymnasium.ObservationWrapper[Dialog, str, Dialog], RecordConstructorArgs):
     """Cut each dialog to `budget` tokens: the oldest submission and its feedback go first.
 
-    System prompt and assignment always stay (paper, section 5.2). Raises UsageError naming the
-    assignment when those alone exceed the budget.
+    System prompt and assignment always stay (paper, section 5.2), and the tokens that ask the
+    model to speak are counted. counter: "words", "hf:PATH" or any `TokenCounter`; only the
+    named ones survive JSON. reserve: tokens kept free for the policy's answer. Raises
+    UsageError naming the assignment when its prompt alone exceeds the budget.
     """
 
-    def __init__(self, env: gymnasium.Env[Dialog, str], budget: int, counter: TokenCounter) -> None:
-        RecordConstructorArgs.__init__(self, budget=budget, counter=counter)
+    def __init__(
+        self,
+        env: gymnasium.Env[Dialog, str],
+        budget: int,
+        counter: str | TokenCounter = "words",
+        reserve: int = 0,
+    ) -> None:
+        RecordConstructorArgs.__init__(self, budget=budget, counter=counter, reserve=reserve)
         super().__init__(env)
-        if budget < 1:
-            raise UsageError(f"budget must be at least 1 token, got {budget}")
         self.budget = budget
-        self.counter = counter
+        self.reserve = reserve
+        self.counter = make_counter(counter) if isinstance(counter, str) else counter
 
     def observation(self, observation: Dialog) -> Dialog:
         """Return the window of the dialog."""
-        window = fit_window(observation, self.budget, self.counter)
-        if window is None:
-            raise UsageError(
-                f"the prompt of assignment {student_env(self).episode.start.assignment.id!r} "
-                f"alone exceeds the budget of {self.budget} tokens; raise the budget"
-            )
-        return window.dialog
+        assignment = student_env(self).episode.start.assignment
+        return fit_prompt(
+            observation, self.budget, self.counter, assignment.id, reserve=self.reserve
+        ).dialog
 
 
 class FeedbackDetail(gymnasium.ObservationWrapper[Dialog, str, Dialog], RecordConstructorArgs):

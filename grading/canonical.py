@@ -43,7 +43,7 @@ class Opaque:
         return f"<{self.kind}>"
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """The text would exceed its room."""
 
 
@@ -52,7 +52,7 @@ def encode(value: Any, room: int) -> str:
     parts: list[str] = []
     try:
         _write(value, parts, [room], 0)
-    except _TooLarge:
+    except _TooLargeError:
         return '["o","too large"]'
     except RecursionError:
         return '["o","too deep"]'
@@ -73,7 +73,7 @@ def _write(value: Any, parts: list[str], room: list[int], depth: int) -> None:
             text = int.__repr__(number)
         else:
             if number.bit_length() > 4 * room[0]:
-                raise _TooLarge
+                raise _TooLargeError
             text = f'["i","{number:#x}"]'
     elif issubclass(kind, float):
         real = float.__float__(value)
@@ -81,12 +81,12 @@ def _write(value: Any, parts: list[str], room: list[int], depth: int) -> None:
         text = float.__repr__(real) if real - real == 0.0 else f'["f","{float.__repr__(real)}"]'
     elif issubclass(kind, str):
         if str.__len__(value) > room[0]:
-            raise _TooLarge
+            raise _TooLargeError
         text = encode_basestring_ascii(str.__str__(value))
     elif issubclass(kind, bytes):
         raw = bytes.__getitem__(value, slice(None, None))
         if 2 * len(raw) > room[0]:
-            raise _TooLarge
+            raise _TooLargeError
         text = f'["b","{raw.hex()}"]'
     elif issubclass(kind, (list, tuple, dict, set, frozenset)):
         _write_container(value, kind, parts, room, depth)
@@ -101,19 +101,17 @@ def _write(value: Any, parts: list[str], room: list[int], depth: int) -> None:
         text = f'["o",{encode_basestring_ascii(_type_name(kind))}]'
     room[0] -= len(text) + 1
     if room[0] < 0:
-        raise _TooLarge
+        raise _TooLargeError
     parts.append(text)
 
 
-def _write_container(
-    value: Any, kind: type, parts: list[str], room: list[int], depth: int
-) -> None:
+def _write_container(value: Any, kind: type, parts: list[str], room: list[int], depth: int) -> None:
     if depth >= MAX_DEPTH:
         parts.append('["o","too deep"]')
         return
     room[0] -= 6
     if room[0] < 0:
-        raise _TooLarge
+        raise _TooLargeError
     if issubclass(kind, list):
         tag, members = "l", list.__iter__(value)
     elif issubclass(kind, tuple):

@@ -2,8 +2,8 @@
 
 The child reads its request from its own socket, answers with one line of canonical text a case,
 and ends. It knows the calls to make and the stdin to give, never an expected answer. It imports
-nothing of ours but `canonical`, and works on a private copy of the builtins, so that a program
-that patches `builtins` patches only itself.
+nothing of ours but what the zygote gives it, and works on a private copy of the builtins: a
+program that patches `builtins` patches only itself.
 
 Not covered: limits and isolation, which the zygote installed before the fork.
 """
@@ -19,18 +19,17 @@ from _json import encode_basestring_ascii as quote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, TracebackType
+    from types import CodeType
     from typing import Any
 
-    from novicegym.grading import canonical
+    from novicegym.grading import canonical, tracebacks
+    from novicegym.grading import cs110 as autograder
 
-PROGRAM_FILE = "<program>"
 SEED = 0
 """`random` starts from here in every test case."""
-_FRAMES_SHOWN = 6
-_ERROR_CHARS = 2_000
 
 _exit = posix._exit
+_getpid = posix.getpid
 _write = posix.write
 _read = posix.read
 _encode: Callable[[Any, int], str]
@@ -39,8 +38,8 @@ _encode: Callable[[Any, int], str]
 class Output(io.TextIOBase):
     """What a program prints: kept up to a cap, thrown away beyond it."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
-    errors = "backslashreplace"  # type: ignore[assignment]
+    encoding = "utf-8"
+    errors = "backslashreplace"
 
     def __init__(self, room: int) -> None:
         self.parts: list[str] = []
@@ -135,23 +134,35 @@ def _run_program(
     reply_room: int,
 ) -> None:
     try:
-        program = compile(code.removeprefix("\ufeff"), PROGRAM_FILE, "exec", 0, True)
+        program = compile(code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", 0, True)
         if forbidden:
-            tree = compile(code.removeprefix("\ufeff"), PROGRAM_FILE, "exec", 0x400, True)
+            tree = compile(
+                code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", 0x400, True
+            )
             called = _forbidden_call(tree, forbidden)
             if called is not None:
                 _send(fd, f'["forbidden",{quote(called[0])},{called[1]}]')
                 return
     except BaseException as error:
-        _send(fd, f'["compile",{quote(_compile_error(error, code))}]')
+        _send(fd, f'["compile",{quote(tracebacks.compile_error(error))}]')
         return
     lines = code.splitlines()
     room = reply_room // len(cases) if cases else 0
+    pid = _getpid()
+    pristine = dict(sys.modules["builtins"].__dict__)
     for case in cases:
+        # What a case did to builtins or to the working folder is not the next one's business.
+        builtins = sys.modules["builtins"].__dict__
+        builtins.clear()
+        builtins.update(pristine)
+        empty_folder(".")
         for name, text in files:
             with open(name, "w", encoding="utf-8", newline="", errors="surrogatepass") as file:
                 file.write(text)
-        _send(fd, _run_case(program, setup, case, lines, output_room, room))
+        reply = _run_case(program, setup, case, lines, output_room, room)
+        if _getpid() != pid:  # the program forked, and this is the copy
+            _exit(0)
+        _send(fd, reply)
     _send(fd, '["end"]')
 
 
@@ -187,82 +198,48 @@ def _run_case(
         exec(program, names)
         if kind == "call":
             value = _encode(eval(marshal.loads(case[1]), names), room)
-        elif kind == "apply":
-            value = _encode(names[case[1]](*case[2], **case[3]), room)
+        elif kind == "use":
+            out.parts.clear()
+            value = _use(names, case, room)
     except SystemExit as error:
-        if kind != "io":
-            failure = f'["runtime",{quote(_error_text(error, lines))}]'
+        if kind == "call":
+            failure = f'["runtime",{quote(tracebacks.error_text(error, lines))}]'
         elif error.code is not None and not isinstance(error.code, int):
-            err.write(_message(error) + "\n")
+            err.write(tracebacks.message(error) + "\n")
     except MemoryError as error:
-        failure = f'["memory",{quote(_error_text(error, lines))}]'
+        failure = f'["memory",{quote(tracebacks.error_text(error, lines))}]'
     except BaseException as error:
         sys.setrecursionlimit(2_000)
-        failure = f'["runtime",{quote(_error_text(error, lines))}]'
+        failure = f'["runtime",{quote(tracebacks.error_text(error, lines))}]'
     if kind == "call":
         return f'["case",{value},{quote(out.text()[-1000:])},false,"",{failure}]'
     cut = "true" if out.cut else "false"
     return f'["case",{value},{quote(out.text())},{cut},{quote(err.text())},{failure}]'
 
 
-def _error_text(error: BaseException, lines: list[str]) -> str:
-    """Return the traceback, only the student's own lines of it, as Python words it."""
-    frames = []
-    trace: TracebackType | None = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if code.co_filename == PROGRAM_FILE:
-            frames.append((trace.tb_lineno, code.co_name))
-        trace = trace.tb_next
-    left_out = len(frames) - _FRAMES_SHOWN
-    if left_out > 0:
-        frames[2:-4] = [(0, f"... {left_out} more calls ...")]
-    shown = []
-    for number, name in frames:
-        if not number:
-            shown.append(name)
+def _use(names: dict[str, Any], case: tuple[Any, ...], room: int) -> str:
+    """Return a name of the program, or what calling it gives, for a script that imports it."""
+    _, name, args, kwargs = case
+    if name not in names:
+        return '["o","missing"]'
+    return _encode(names[name] if args is None else names[name](*args, **kwargs), room)
+
+
+def empty_folder(path: str) -> None:
+    """Remove all that is in a folder; links are removed, never followed."""
+    for name in posix.listdir(path):
+        inner = f"{path}/{name}"
+        try:
+            posix.unlink(inner)
             continue
-        where = "" if name == "<module>" else f", in {name}"
-        source = lines[number - 1].strip()[:200] if number <= len(lines) else ""
-        shown.append(f"line {number}{where}\n    {source}" if source else f"line {number}{where}")
-    kind = type(error)
-    if isinstance(error, SyntaxError):
-        shown.append(_syntax_error(error))
-    else:
-        message = _message(error)
-        shown.append(f"{kind.__name__}: {message}" if message else kind.__name__)
-    return "\n".join(shown)[:_ERROR_CHARS]
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(str(error))[:500]
-    except BaseException:
-        return "<no message>"
-
-
-def _compile_error(error: BaseException, code: str) -> str:
-    if isinstance(error, SyntaxError):
-        return _syntax_error(error)[:_ERROR_CHARS]
-    if isinstance(error, UnicodeEncodeError):
-        return "SyntaxError: the program contains characters that are not valid Unicode"
-    message = _message(error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def _syntax_error(error: SyntaxError) -> str:
-    shown = []
-    if error.lineno is not None:
-        shown.append(f"line {error.lineno}")
-        text = (error.text or "").rstrip()[:200]
-        source = text.lstrip()
-        if source:
-            shown.append("    " + source)
-            column = (error.offset or 0) - 1 - (len(text) - len(source))
-            if 0 <= column <= len(source):
-                shown.append("    " + " " * column + "^")
-    shown.append(f"{type(error).__name__}: {error.msg}")
-    return "\n".join(shown)
+        except OSError:
+            pass
+        try:
+            posix.chmod(inner, 0o700)
+            empty_folder(inner)
+            posix.rmdir(inner)
+        except OSError:
+            pass
 
 
 def _forbidden_call(tree: Any, forbidden: tuple[str, ...]) -> tuple[str, int] | None:
@@ -271,9 +248,9 @@ def _forbidden_call(tree: Any, forbidden: tuple[str, ...]) -> tuple[str, int] | 
     todo = [tree]
     while todo:
         node = todo.pop()
-        if type(node).__name__ == "Call" and type(node.func).__name__ == "Attribute":
-            if node.func.attr in forbidden:
-                found.append((node.lineno, node.func.attr))
+        is_method_call = type(node).__name__ == "Call" and type(node.func).__name__ == "Attribute"
+        if is_method_call and node.func.attr in forbidden:
+            found.append((node.lineno, node.func.attr))
         for name in node._fields:
             item = getattr(node, name, None)
             for part in item if isinstance(item, list) else (item,):
@@ -285,9 +262,55 @@ def _forbidden_call(tree: Any, forbidden: tuple[str, ...]) -> tuple[str, int] | 
     return name, line
 
 
-def _run_script(fd: int, *request: Any) -> None:
-    raise NotImplementedError
+def _run_script(
+    fd: int,
+    source: str,
+    files: tuple[tuple[str, str], ...],
+    modules: tuple[str, ...],
+    output_room: int,
+    reply_room: int,
+) -> None:
+    """Run a teacher's test script; reply with its points and what it printed."""
+
+    def ask(*question: Any) -> Any:
+        _send(fd, f'["ask",{_encode(question, reply_room)}]')
+        return marshal.loads(_receive(fd, int.from_bytes(_receive(fd, 4), "big")))
+
+    for name, text in files:
+        with open(name, "w", encoding="utf-8", newline="", errors="surrogatepass") as file:
+            file.write(text)
+    autograder.ask = ask
+    package = type(sys)("cs110")
+    package.__path__ = []
+    package.autograder = autograder  # type: ignore[attr-defined]
+    sys.modules["cs110"], sys.modules["cs110.autograder"] = package, autograder
+    spec = type(sys.__spec__)
+    sys.meta_path.insert(0, autograder.StudentFinder(modules, spec))
+    sys.path.insert(0, "")
+    names = {"__name__": "testcase", "__builtins__": sys.modules["builtins"]}
+    sys.stdin = io.StringIO("")
+    out = sys.stdout = sys.stderr = Output(output_room)
+    random = sys.modules.get("random")
+    if random is not None:
+        random.seed(SEED)
+    points = "null"
+    failure = "null"
+    try:
+        exec(compile(source, tracebacks.PROGRAM_FILE, "exec", 0, True), names)
+        test_passed = names["test_passed"]
+        points = _encode(test_passed(), reply_room)  # type: ignore[operator]
+    except BaseException as error:
+        lines = source.splitlines()
+        by_student = "true" if isinstance(error, autograder.StudentError) else "false"
+        message = (
+            tracebacks.message(error)
+            if by_student == "true"
+            else tracebacks.error_text(error, lines)
+        )
+        failure = f"[{by_student},{quote(message)}]"
+    consulted = "true" if autograder.consulted else "false"
+    _send(fd, f'["result",{points},{quote(out.text())},{failure},{consulted}]')
 
 
 if not TYPE_CHECKING:
-    _encode = canonical.encode  # noqa: F821 - the zygote puts the module here
+    _encode = canonical.encode  # the zygote put the module here

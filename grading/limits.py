@@ -17,7 +17,8 @@ class Limits:
     memory_mb: int = 512
     """Address space, the interpreter's own 30 MB included."""
     output_bytes: int = 64 * 1024
-    """Printed text kept of one test case, in characters; more is thrown away, and the case fails."""
+    """Printed text kept of one test case, in characters; a program that prints more than that
+    fails a case that compares its output."""
     reply_bytes: int = 1024 * 1024
     """Most that the program's answers may fill; a longer answer equals nothing."""
 

@@ -7,7 +7,7 @@ Covered, on Linux, each installed where the system allows it and named in the re
     uid                         a uid of its own, where the caller is root
     no_new_privs, rlimits       no set-uid programs; memory, processes, file size, no core dumps
     landlock                    no file outside the library and the working folder
-    seccomp                     an allow-list of system calls (x86-64)
+    seccomp                     an allow-list of system calls (seccomp.py)
 
 Not covered: refusing to grade when a layer is missing; the caller sees the names and decides.
 Runs in the zygote: only the standard library, and little of it.
@@ -20,8 +20,11 @@ import os
 import resource
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from novicegym.grading import seccomp  # else the zygote puts it here
+
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
-_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _NEWNS, _NEWUTS, _NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
@@ -38,9 +41,7 @@ _PROCESSES = 32
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def lock_down(
-    memory_mb: int, keep_uid: bool, work: str, supervisor: int, number: int
-) -> list[str]:
+def lock_down(memory_mb: int, keep_uid: bool, work: str, number: int) -> list[str]:
     """Install every layer the system allows; return their names. The working folder is `.`.
 
     `work` is the folder to use where there is no private file tree; `number` picks the uid.
@@ -48,7 +49,7 @@ def lock_down(
     sys.stdout.flush()
     machine = os.uname().machine
     root = os.geteuid() == 0
-    layers = _namespaces(root, supervisor)
+    layers = _namespaces(root)
     if "mount" in layers:
         try:
             _private_tree(machine)
@@ -71,7 +72,7 @@ def lock_down(
     layers.append("rlimits")
     if _landlock(work):
         layers.append("landlock")
-    if _seccomp(machine):
+    if seccomp.allow_listed_calls():
         layers.append("seccomp")
     return layers
 
@@ -82,7 +83,7 @@ def _check(result: int, what: str) -> None:
         raise OSError(error, f"{what}: {os.strerror(error)}")
 
 
-def _namespaces(root: bool, supervisor: int) -> list[str]:
+def _namespaces(root: bool) -> list[str]:
     """Enter new namespaces and fork, so that the zygote goes on as process 1 of its own."""
     flags = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET
     uid, gid = os.geteuid(), os.getegid()
@@ -99,9 +100,7 @@ def _namespaces(root: bool, supervisor: int) -> list[str]:
     pid = os.fork()
     if pid:
         # The outer process only stands for the zygote in its supervisor's process table.
-        os.closerange(0, 3)
-        os.close(3)
-        os.close(supervisor)
+        os.closerange(0, 256)
         _, status = os.waitpid(pid, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
@@ -217,67 +216,3 @@ def _allow_path(ruleset: int, path: str, rights: int) -> None:
     rule = rights.to_bytes(8, sys.byteorder) + folder.to_bytes(4, sys.byteorder)
     _libc.syscall(_SYS_LANDLOCK + 1, ruleset, 1, rule, 0)
     os.close(folder)
-
-
-# x86-64 system call numbers a Python program and the zygote need. Left out on purpose: execve,
-# socket, connect, ptrace, process_vm_*, chmod (but on the working folder it would be harmless),
-# utime, xattr, mount, namespaces, keys, bpf, io_uring, perf, userfaultfd.
-_ALLOWED = (
-    *range(0, 16),  # read write open close stat fstat lstat poll lseek mmap .. rt_sigreturn
-    *(17, 18, 19, 20, 21, 22, 23, 24, 25, 28),  # pread .. pipe select sched_yield mremap madvise
-    *(32, 33, 34, 35, 36, 37, 38, 39),  # dup dup2 pause nanosleep timers getpid
-    *(44, 45, 47, 48, 51, 52, 53, 55),  # on sockets that are already there, and socketpair
-    *(57, 58, 60, 61, 62, 63),  # fork vfork exit wait4 kill uname
-    *(72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91),  # files
-    *(95, 96, 97, 98, 99, 100, 102, 104, 107, 108, 109, 110, 111, 112),  # ids, usage, setsid
-    *(115, 118, 120, 121, 124, 127, 128, 130, 131, 137, 138, 143, 145),
-    *(158, 186, 201, 202, 204, 217, 218, 219, 221, 228, 229, 230, 231, 232, 233, 234, 247),
-    *(257, 258, 262, 263, 264, 265, 266, 267, 268, 269, 270, 271, 273, 274, 281, 290, 291),
-    *(292, 293, 302, 318, 324, 326, 332, 334, 434, 436, 439),
-)
-_CLONE, _CLONE3, _IOCTL = 56, 435, 16
-_NEW_NAMESPACE = 0x7E020080
-_IOCTLS = (0x5401, 0x5450, 0x5451)  # is it a terminal; inheritable or not
-_ARCH_X86_64 = 0xC000003E
-_ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
-_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
-
-
-def _seccomp(machine: str) -> bool:
-    """Allow the listed system calls; every other one fails with EPERM."""
-    if machine != "x86_64" or sys.maxsize < 1 << 32:
-        return False
-    # (code, jump if true, jump if false, value); jumps are counted from the next line.
-    program = [
-        (_LOAD, 0, 0, 4),  # the architecture
-        (_EQUAL, 1, 0, _ARCH_X86_64),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, 0),  # the number
-        (_EQUAL, 0, 1, _CLONE3),
-        (_RETURN, 0, 0, _ENOSYS),  # its flags lie in memory, unseen; libc falls back to clone
-        (_EQUAL, 0, 4, _CLONE),
-        (_LOAD, 0, 0, 16),  # its flags
-        (_ANY_BIT, 0, 1, _NEW_NAMESPACE),
-        (_RETURN, 0, 0, _EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-        (_EQUAL, 0, 2 + 2 * len(_IOCTLS), _IOCTL),
-        (_LOAD, 0, 0, 24),  # its request
-    ]
-    for request in _IOCTLS:
-        program += [(_EQUAL, 0, 1, request), (_RETURN, 0, 0, _ALLOW)]
-    program.append((_RETURN, 0, 0, _EPERM))
-    for number in _ALLOWED:
-        program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    program.append((_RETURN, 0, 0, _EPERM))
-    raw = b"".join(
-        code.to_bytes(2, "little") + bytes((true, false)) + value.to_bytes(4, "little")
-        for code, true, false, value in program
-    )
-
-    class _Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]  # noqa: RUF012
-
-    filter_ = _Program(len(program), raw)
-    return bool(
-        _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filter_), 0, 0) == 0
-    )

@@ -32,13 +32,16 @@ _ENVIRONMENT = {
     "PYTHONUTF8": "1",
     "LD_BIND_NOW": "1",
 }
+TRIES = 2
+"""How often a request is run when its zygote dies; after that the submission is to blame."""
 _START_SECONDS = 30.0
+_END_SECONDS = 2.0
 _GRACE_SECONDS = 5.0
 """A zygote that has not reported this long after the wall limit is taken for dead."""
 _KEEP_UID_HINT = "cannot be read inside the sandbox"
 
 
-class ZygoteDied(Exception):
+class ZygoteDiedError(Exception):
     """The zygote ended, or stopped answering, while a submission ran in it."""
 
 
@@ -64,6 +67,8 @@ class Worker:
         self._limits = limits
         self.isolation: tuple[str, ...] = ()
         """The layers in force, as the zygote named them."""
+        self.healthy = True
+        """False once the zygote died or its conversation broke off: it must not be used again."""
         try:
             self._start("drop-uid")
         except GraderError as error:
@@ -78,12 +83,6 @@ class Worker:
         self._work = tempfile.mkdtemp(prefix="novicegym-")
         command = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_ZYGOTE)]
         fd = theirs.fileno()
-        # The shell-free way to hand a socket over as descriptor 3 whatever its number is here.
-        bootstrap = (
-            f"import os,sys\nos.dup2({fd},3)\nfd={fd}\nif fd!=3: os.close(fd)\n"
-            "os.set_inheritable(3,True)\n"
-        )
-        del bootstrap
         self._control = ours
         try:
             with theirs:
@@ -122,10 +121,11 @@ class Worker:
         wall_seconds: float | None = None,
         answer: Callable[[bytes], bytes] | None = None,
     ) -> Run:
-        """Run one request in a child of the zygote. Raises ZygoteDied.
+        """Run one request in a child of the zygote. Raises ZygoteDiedError.
 
         `answer` replies to the lines the child writes, one by one, until the child ends.
         """
+        self.healthy = False  # until this run has come to its end
         cpu = self._limits.cpu_seconds if cpu_seconds is None else cpu_seconds
         wall = self._limits.wall_seconds if wall_seconds is None else wall_seconds
         ours, theirs = socket.socketpair()
@@ -136,18 +136,19 @@ class Worker:
                 ours.settimeout(wall + _GRACE_SECONDS)
                 reply, overflow = self._converse(ours, request, answer)
             except TimeoutError:
-                raise ZygoteDied("no reply") from None
+                raise ZygoteDiedError("no reply") from None
             except OSError as error:
-                raise ZygoteDied(str(error)) from None
+                raise ZygoteDiedError(str(error)) from None
         try:
             self._control.settimeout(wall + _GRACE_SECONDS)
             report = self._control.recv(4096).split()
         except OSError as error:
-            raise ZygoteDied(str(error)) from None
+            raise ZygoteDiedError(str(error)) from None
         if len(report) != 3:
-            raise ZygoteDied("no report")
+            raise ZygoteDiedError("no report")
         end = report[0].decode()
         assert end in ("exit", "cpu", "wall")
+        self.healthy = True
         return Run(reply, end, int(report[1]), float(report[2]), overflow)  # type: ignore[arg-type]
 
     def _converse(
@@ -179,15 +180,17 @@ class Worker:
 
     def kill(self) -> None:
         """End the zygote and all it started; safe to call twice."""
-        self._control.close()
+        self._control.close()  # which it takes as the order to end
         process = getattr(self, "_process", None)
-        if process is not None and process.poll() is None:
-            # The outer process dies, and with it, by PDEATHSIG, the zygote and its namespace.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if process is not None and process.stderr is not None:
-            process.stderr.close()
+        if process is not None:
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
         shutil.rmtree(self._work, ignore_errors=True)
 
     def forget(self) -> None:

@@ -1,6 +1,6 @@
 """A zygote: a lean, warmed-up, locked-down interpreter that forks one child a submission.
 
-Started by exec (`python -S -s -P -B`) with a socket to its supervisor as descriptor 3. For each
+Started by exec (`python -S -s -P -B`) with a socket to its supervisor. For each
 submission the supervisor passes one more socket; the zygote forks, and only the child reads from
 it, so no submission ever lies in the memory that the next child inherits. The zygote then
 watches the child's CPU clock, kills everything that is left when the child ends, and reports
@@ -16,15 +16,14 @@ import posix
 import select
 import sys
 import time
-from _signal import SIGKILL
 from _socket import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-CONTROL = 3
 _DESCRIPTOR_BYTES = 4
+SIGKILL = 9  # the signal module is slow to import
 _HERE = __file__.rpartition("/")[0]
 
 
@@ -42,15 +41,18 @@ def _load(name: str, **names: object) -> ModuleType:
 
 def main() -> None:
     """Lock down, warm up, report the layers in force, then serve until the supervisor ends."""
-    memory_mb, keep_uid, work = int(sys.argv[1]), sys.argv[2] == "keep-uid", sys.argv[3]
+    descriptor, memory_mb = int(sys.argv[1]), int(sys.argv[2])
+    keep_uid, work = sys.argv[3] == "keep-uid", sys.argv[4]
     supervisor, number = posix.pidfd_open(posix.getppid()), posix.getpid()
-    lockdown = _load("lockdown")
-    canonical = _load("canonical")
-    child = _load("child", canonical=canonical)
-    layers = lockdown.lock_down(memory_mb, keep_uid, work, supervisor, number)
-    control = socket(fileno=CONTROL)
-    _warm_up(child)
+    seccomp = _load("seccomp")
+    lockdown = _load("lockdown", seccomp=seccomp)
+    parts = {"canonical": _load("canonical"), "tracebacks": _load("tracebacks")}
+    child = _load("child", **parts, autograder=_load("cs110"))
+    layers = lockdown.lock_down(memory_mb, keep_uid, work, number)
+    control = socket(fileno=descriptor)
     problem = _self_test()
+    if not problem:
+        _warm_up(child)
     control.send((f"error {problem}" if problem else "ready " + " ".join(layers)).encode())
     if problem:
         posix._exit(1)
@@ -61,10 +63,12 @@ def main() -> None:
     del lockdown
     gc.collect()
     gc.freeze()
-    _serve(control, supervisor, child.serve, "pid" in layers or "uid" in layers)
+    can_clear_up = "pid" in layers or "uid" in layers
+    _serve(control, supervisor, child, None if can_clear_up else seccomp)
 
 
-def _serve(control: socket, supervisor: int, run, kill_all: bool) -> None:  # type: ignore[no-untyped-def]
+def _serve(control: socket, supervisor: int, child: ModuleType, seccomp: ModuleType | None) -> None:
+    """Serve. With `seccomp`, the children may start no processes."""
     idle = select.poll()
     idle.register(control.fileno(), select.POLLIN)
     idle.register(supervisor, select.POLLIN)
@@ -80,36 +84,42 @@ def _serve(control: socket, supervisor: int, run, kill_all: bool) -> None:  # ty
         pid = posix.fork()
         if pid == 0:
             posix.setsid()
-            control.detach()
-            posix.close(CONTROL)
+            posix.close(control.detach())
             posix.close(supervisor)
-            run(fd)
+            if seccomp is not None:
+                seccomp.forbid_processes()
+            child.serve(fd)
         posix.close(fd)
-        end = _watch(pid, cpu_limit, wall_limit, supervisor)
+        end = _watch(pid, cpu_limit, wall_limit, (supervisor, control.fileno()))
         _, status, usage = posix.wait4(pid, 0)
-        _kill_the_rest(pid, kill_all)
-        _tidy()
+        if seccomp is None:
+            _kill_the_rest()
+        child.empty_folder(".")
         control.send(f"{end} {status} {usage.ru_utime + usage.ru_stime:.6f}".encode())
 
 
-def _watch(pid: int, cpu_limit: float, wall_limit: float, supervisor: int) -> str:
+def _watch(pid: int, cpu_limit: float, wall_limit: float, masters: tuple[int, int]) -> str:
     """Wait for the child; kill it at its CPU limit, or at the wall limit. Say which it was."""
     end = "exit"
     clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process, see clock_gettime(2)
     process = posix.pidfd_open(pid)
     watch = select.poll()
     watch.register(process, select.POLLIN)
-    watch.register(supervisor, select.POLLIN)
+    for fd in masters:
+        watch.register(fd, select.POLLIN)
     started = time.monotonic()
     pause = cpu_limit
     while True:
         ready = dict(watch.poll(max(1, int(pause * 1000))))
         if process in ready:
             break
-        if supervisor in ready:
+        if ready:  # the supervisor ended, or let go of us
             posix.kill(pid, SIGKILL)
             posix._exit(0)
-        used = time.clock_gettime(clock)
+        try:
+            used = time.clock_gettime(clock)
+        except OSError:  # it ended this moment
+            continue
         waited = time.monotonic() - started
         if used >= cpu_limit:
             end = "cpu"
@@ -123,45 +133,16 @@ def _watch(pid: int, cpu_limit: float, wall_limit: float, supervisor: int) -> st
     return end
 
 
-def _kill_the_rest(pid: int, kill_all: bool) -> None:
-    """Kill and reap whatever the child started."""
+def _kill_the_rest() -> None:
+    """Kill and reap whatever the child started: all that this zygote may send a signal to."""
     try:
-        if kill_all:
-            posix.kill(-1, SIGKILL)
-        else:
-            posix.killpg(pid, SIGKILL)
+        posix.kill(-1, SIGKILL)
     except ProcessLookupError:
         return
-    except PermissionError:
-        pass
     try:
         while True:
             posix.waitpid(-1, 0)
     except ChildProcessError:
-        pass
-
-
-def _tidy() -> None:
-    """Empty the working folder; links are removed, never followed."""
-    for name in posix.listdir("."):
-        _remove(name)
-
-
-def _remove(path: str) -> None:
-    try:
-        posix.unlink(path)
-        return
-    except OSError:
-        pass
-    try:
-        posix.chmod(path, 0o700, follow_symlinks=True)
-    except OSError:
-        pass
-    try:
-        for name in posix.listdir(path):
-            _remove(f"{path}/{name}")
-        posix.rmdir(path)
-    except OSError:
         pass
 
 
@@ -189,12 +170,10 @@ def _self_test() -> str:
     pid = posix.fork()
     if pid == 0:
         try:
-            import datetime
-            import decimal
-            import json
-            import statistics
-
-            assert datetime and decimal and json and statistics
+            import datetime  # noqa: F401
+            import decimal  # noqa: F401
+            import json  # noqa: F401
+            import statistics  # noqa: F401
         except BaseException:
             posix._exit(1)
         posix._exit(0)

@@ -80,9 +80,7 @@ def parse_assignment(text: str, file: str) -> Assignment:
     )
 
 
-def _case(
-    row: Mapping[str, object], tolerance: float, file: str, where: str
-) -> CallCase | IOCase:
+def _case(row: Mapping[str, object], tolerance: float, file: str, where: str) -> CallCase | IOCase:
     if "call" not in row:
         _check_keys(row, required=("name", "stdin", "stdout"), file=file, where=where)
         return IOCase(

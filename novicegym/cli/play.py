@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -211,7 +212,7 @@ def _play(
     protocol: RolloutProtocol,
     seed: int,
     batch_size: int,
-    source: dict[str, object],
+    source: Mapping[str, object],
 ) -> None:
     from novicegym.agents.registry import make_agent
     from novicegym.eval.rollouts import rollout as play_rollout

@@ -7,7 +7,6 @@ from novicegym.courses.model import Course
 from novicegym.envs.student import StudentEnv
 from novicegym.envs.wrappers import FeedbackDetail, TokenWindow
 from novicegym.errors import UsageError
-from novicegym.dialogs.windows import WordCounter
 from novicegym.grading.grader import Grader
 
 START = {"trajectory": ("ann", "add"), "position": 4}
@@ -24,14 +23,21 @@ def env(small_course: Course, grader: Grader) -> StudentEnv:
 
 def test_token_window_drops_the_oldest_submissions_first(env: StudentEnv) -> None:
     whole, _ = env.reset(options=START)
-    budget = sum(words(message["content"]) for message in whole) - 1
-    cut, _ = TokenWindow(env, budget=budget, counter=WordCounter()).reset(options=START)
-    assert cut == whole[:2] + whole[4:]
+    size = sum(words(message["content"]) for message in whole) + 2
+    assert TokenWindow(env, budget=size).reset(options=START)[0] == whole
+    assert TokenWindow(env, budget=size - 1).reset(options=START)[0] == whole[:2] + whole[4:]
+    reserved = TokenWindow(env, budget=size, reserve=1)
+    assert reserved.reset(options=START)[0] == whole[:2] + whole[4:]
 
 
 def test_token_window_that_cannot_hold_the_prompt_names_the_assignment(env: StudentEnv) -> None:
     with pytest.raises(UsageError, match="'add'"):
-        TokenWindow(env, budget=4, counter=WordCounter()).reset(options=START)
+        TokenWindow(env, budget=4).reset(options=START)
+
+
+def test_unknown_counter_is_named(env: StudentEnv) -> None:
+    with pytest.raises(UsageError, match="letters"):
+        TokenWindow(env, budget=100, counter="letters")
 
 
 def test_feedback_detail_changes_only_the_feedback(env: StudentEnv) -> None:
@@ -43,7 +49,7 @@ def test_feedback_detail_changes_only_the_feedback(env: StudentEnv) -> None:
 
 
 def test_wrapped_spec_round_trips_through_json() -> None:
-    env = FeedbackDetail(gym.make("FalconCodeStudent-v0"), "grade")
+    env = TokenWindow(FeedbackDetail(gym.make("FalconCodeStudent-v0"), "grade"), budget=900)
     assert env.spec is not None
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
     assert again.reset(seed=2) == env.reset(seed=2)

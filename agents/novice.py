@@ -1,0 +1,152 @@
+"""A simulated beginner in the student's seat: the process model as an agent.
+
+`NoviceAgent` can sit down anywhere: in a log it did not write it takes the code before it
+for its own. Its aim is the nearest correct program it knows (the assignment's solutions and
+what other students of the course finished with), in the names of the code at hand; what
+differs from it are its faults. What it does then is `novice_process.next_submission`.
+
+Covered: any dialog, any code, batches; the same (seed, seat, position, step) gives the same
+submission. The seat's own log is never read. Not covered: knowing the student in the seat;
+skill and habits are drawn by (seed, student id), not estimated from the submissions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from novicegym.agents.base import completion
+from novicegym.agents.log_index import LogIndex
+from novicegym.agents.novice_faults import nearest
+from novicegym.agents.novice_process import (
+    Novice,
+    Process,
+    Shown,
+    draw_novice,
+    first_submission,
+    gives_up,
+    next_submission,
+    read_feedback,
+)
+from novicegym.agents.novice_style import adopt_names, restyle
+from novicegym.courses.model import Assignment, Course
+from novicegym.courses.syntax import ast_key
+from novicegym.dialogs.extract import extract_code
+from novicegym.dialogs.serialize import Dialog, DialogFormat
+
+GIVE_UP = "exit()"
+
+PEERS_KNOWN = 40
+"""Largest number of other students' correct programs kept per assignment."""
+
+
+class NoviceAgent:
+    """Plays a beginner by the process model."""
+
+    name = "novice"
+
+    def __init__(
+        self,
+        course: Course,
+        *,
+        seed: int = 0,
+        gives_up: bool = False,
+        process: Process | None = None,
+        fmt: DialogFormat | None = None,
+    ) -> None:
+        """Take a seat in `course`.
+
+        gives_up: whether it may submit `exit()`; otherwise it keeps trying.
+        """
+        self._course, self._seed, self._gives_up = course, seed, gives_up
+        self._process, self._fmt = process or Process(), fmt or DialogFormat()
+        self._logs = LogIndex(course)
+        self._finished: dict[str, list[tuple[str, frozenset[str]]]] = {}
+
+    def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return one submission per dialog."""
+        return [self._act(dialog, info) for dialog, info in zip(dialogs, infos, strict=True)]
+
+    def _act(self, dialog: Dialog, info: Mapping[str, Any]) -> str:
+        assignment = self._course.assignment(info["assignment_id"])
+        student_id = str(info["student_id"])
+        seat = [self._seed, crc32(student_id.encode())]
+        place = [*seat, crc32(assignment.id.encode())]
+        novice = draw_novice(np.random.default_rng(seat), self._process)
+        novice = on_assignment(novice, np.random.default_rng(place), self._process)
+        rng = np.random.default_rng([*place, int(info["position"]), int(info["step"])])
+        submitted, shown = read_dialog(dialog)
+        programs = self._programs(assignment, student_id)
+        if self._gives_up and gives_up(novice, len(submitted), shown, rng, self._process):
+            return completion(GIVE_UP, info, self._fmt)
+        if submitted:
+            known = [
+                adopt_names(program, submitted[-1], fixed_names(assignment))
+                for program in _near(submitted[-1], programs)
+            ]
+            code = next_submission(novice, submitted, shown, known, rng, self._process)
+        elif programs:
+            own = programs[int(rng.integers(len(programs)))]
+            own = restyle(own, assignment.title, fixed_names(assignment), novice.style, rng)
+            code = first_submission(novice, own, rng, self._process)
+        else:
+            code = assignment.starter or "print('hello')\n"
+        return completion(code, info, self._fmt)
+
+    def _programs(self, assignment: Assignment, student_id: str) -> list[str]:
+        """Return the correct programs that do not come from the student in the seat."""
+        if assignment.id not in self._finished:
+            self._finished[assignment.id] = _finished_programs(self._logs, assignment)
+        peers = [
+            code for code, students in self._finished[assignment.id] if students - {student_id}
+        ]
+        return [*assignment.solutions, *peers[:PEERS_KNOWN]]
+
+
+def on_assignment(novice: Novice, rng: np.random.Generator, process: Process) -> Novice:
+    """Return the student as she is on one assignment."""
+    return replace(novice, insight=novice.insight + float(rng.normal(0, process.insight)))
+
+
+def fixed_names(assignment: Assignment) -> frozenset[str]:
+    """Return the names a solution cannot choose: the entry point, and what the tests call by."""
+    tests = " ".join(getattr(case, "call", "") for case in assignment.tests.cases)
+    words = set(tests.replace("(", " ").replace("=", " ").replace(",", " ").split())
+    return frozenset(words | ({assignment.entry_point} if assignment.entry_point else set()))
+
+
+def read_dialog(dialog: Dialog) -> tuple[list[str], Shown]:
+    """Return the submissions a dialog shows, oldest first, and what its last feedback shows."""
+    submitted: list[str] = []
+    for message in dialog:
+        if message["role"] == "assistant":
+            previous = submitted[-1] if submitted else None
+            submitted.append(extract_code(message["content"], previous).code)
+    answered = bool(submitted) and dialog[-1]["role"] != "assistant"
+    return submitted, read_feedback(dialog[-1]["content"]) if answered else Shown("nothing")
+
+
+def _near(code: str, programs: Sequence[str]) -> list[str]:
+    """Return the two programs nearest to `code`: one to aim at, one to start over with."""
+    first = nearest(code, programs)
+    rest = [program for program in programs if program != first]
+    second = nearest(code, rest)
+    return [program for program in (first, second) if program is not None]
+
+
+def _finished_programs(logs: LogIndex, assignment: Assignment) -> list[tuple[str, frozenset[str]]]:
+    """Return the different correct programs logged, commonest first, and who wrote each."""
+    students: dict[str, set[str]] = {}
+    codes: dict[str, str] = {}
+    for trajectory in logs.of_assignment(assignment.id):
+        for submission in trajectory.submissions:
+            if submission.logged_grade == 1.0:
+                key = ast_key(submission.code)
+                codes.setdefault(key, submission.code)
+                students.setdefault(key, set()).add(trajectory.student_id)
+    order = sorted(codes, key=lambda key: (-len(students[key]), key))
+    return [(codes[key], frozenset(students[key])) for key in order]

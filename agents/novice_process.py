@@ -1,0 +1,378 @@
+"""The process model: what a novice submits first, and what after each feedback.
+
+A student (`Novice`) has an ability, a skill for each topic, a few misconceptions (kinds of
+bugs made far more often), care, persistence, and a hand (`novice_style`). The first
+submission is a known correct program in that hand with bugs of the catalogue planted in it,
+sometimes unfinished. After a feedback the student
+
+- gives up, with a chance that grows while the outcome stays bad and falls with persistence;
+- repairs: one difference from the nearest known correct program is removed, sometimes more.
+  The chance is logistic in the student's skill and in how much the feedback shows (a syntax
+  error with its line > a traceback > a failed test > only a grade > nothing); which
+  difference it is depends on the line the feedback points at;
+- or wanders: tinkers (another bug near the fault or the line pointed at), changes only the
+  looks, goes back to an earlier submission, starts over from another solution, or submits
+  the same again.
+
+Every edit may bring a slip with it. The step is a function of (student, submissions so far,
+feedback, known programs, generator) and keeps no state, so it serves the simulation of a
+course and a seat taken in the middle of somebody's log alike.
+
+Covered: programs of any text. Not covered: learning within one assignment, talk, time.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from novicegym.agents.novice_catalogue import TOPICS, BugKind, Category, Topic, catalogue
+from novicegym.agents.novice_faults import Fault, differences, find_faults, mend, nearest
+from novicegym.agents.novice_source import Edit, Source, indent_of, splice
+from novicegym.agents.novice_style import Style, comment_for, draw_style
+
+Sight: TypeAlias = Literal[
+    "syntax", "runtime", "limit", "case", "summary", "grade", "nothing", "correct"
+]
+"""What a feedback lets the student see. case: a failed test with input and expected output;
+summary: that the answer is wrong; limit: a time or memory limit; grade: a number only."""
+
+Move: TypeAlias = Literal["tinker", "cosmetic", "revert", "start_over", "resubmit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The parameters of the model. docs/cs1.md says what they were tuned on."""
+
+    first_bugs: float = 3.5
+    """Mean number of bugs in a first submission of 15 lines by a student of ability 0."""
+    first_slip: float = 0.22
+    """Chance of a syntax slip in a first submission."""
+    unfinished: float = 0.18
+    """Chance that the end of the program is missing in a first submission."""
+    repair: Mapping[Sight, float] = field(
+        default_factory=lambda: {
+            "syntax": 0.9,
+            "runtime": 0.4,
+            "limit": 0.3,
+            "case": -0.8,
+            "summary": -1.2,
+            "grade": -1.4,
+            "nothing": -1.6,
+        }
+    )
+    """Log odds that a student of skill 0 repairs something, by what the feedback shows."""
+    skill_slope: float = 0.8
+    """Added to the log odds per unit of skill."""
+    insight: float = 0.6
+    """Standard deviation of what a student finds easier or harder on one assignment."""
+    more_repairs: float = 0.22
+    """Chance that a repair is followed by another one in the same submission."""
+    moves: Mapping[Move, float] = field(
+        default_factory=lambda: {
+            "tinker": 0.62,
+            "cosmetic": 0.16,
+            "revert": 0.1,
+            "start_over": 0.04,
+            "resubmit": 0.08,
+        }
+    )
+    """What a student does who does not repair: shares."""
+    slip: float = 0.05
+    """Chance that an edit brings a syntax slip with it, for a student of middling care."""
+    misconceptions: int = 3
+    """Kinds of bugs a student believes in."""
+    misconception_weight: float = 6.0
+    """How many times more often such a bug is made."""
+    runtime_weight: float = 0.5
+    """How often bugs that raise are made, against bugs that give wrong answers."""
+    give_up: float = 0.03
+    """Chance of giving up per failed submission after the third, at middling persistence."""
+    learning: float = 0.04
+    """Ability gained per assignment done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Novice:
+    """One student."""
+
+    skills: Mapping[Topic, float]
+    """By topic: about 0 with standard deviation 1."""
+    misconceptions: tuple[str, ...]
+    """Names of kinds of bugs."""
+    care: float
+    """Keeps from slips: about 0 with standard deviation 1."""
+    persistence: float
+    """Keeps from giving up: about 0 with standard deviation 1."""
+    style: Style
+    insight: float = 0.0
+    """What is added to the skills on the assignment at hand."""
+
+    @property
+    def ability(self) -> float:
+        """Mean skill, on the assignment at hand."""
+        return sum(self.skills.values()) / len(self.skills) + self.insight
+
+
+class Shown(NamedTuple):
+    """What the last feedback lets the student see."""
+
+    sight: Sight
+    line: int | None = None
+    """The 1-based line the feedback points at."""
+
+
+def draw_novice(rng: np.random.Generator, process: Process) -> Novice:
+    """Draw a student."""
+    ability = rng.normal(0, 0.85)
+    skills: dict[Topic, float] = {topic: float(ability + rng.normal(0, 0.5)) for topic in TOPICS}
+    kinds = [kind for kind in catalogue() if kind.category != "syntax"]
+    weights = np.array([kind.weight * math.exp(-0.5 * skills[kind.topic]) for kind in kinds])
+    chosen = rng.choice(
+        len(kinds), size=process.misconceptions, replace=False, p=weights / weights.sum()
+    )
+    return Novice(
+        skills=skills,
+        misconceptions=tuple(kinds[int(index)].name for index in chosen),
+        care=float(0.5 * ability + rng.normal(0, 0.85)),
+        persistence=float(rng.normal(0, 1)),
+        style=draw_style(rng),
+    )
+
+
+def read_feedback(text: str) -> Shown:
+    """Return what a feedback shows; any text will do."""
+    lines = [int(number) for number in re.findall(r"\bline (\d{1,6})\b", text)]
+    if re.search(r"\b(Syntax|Indentation|Tab)Error\b|not valid Python", text):
+        return Shown("syntax", lines[-1] if lines else None)
+    if "too long" in text or "too much memory" in text:
+        return Shown("limit")
+    if re.search(r"^\s*(error:.*)?\w*(Error|Exception|Interrupt)\b", text, re.MULTILINE):
+        return Shown("runtime", lines[-1] if lines else None)
+    if "stops with an error" in text:
+        return Shown("runtime")
+    if "is correct" in text or "Grade: 100/100" in text:
+        return Shown("correct")
+    if "expected" in text:
+        return Shown("case")
+    if "wrong" in text or "passed" in text:
+        return Shown("summary")
+    return Shown("grade" if "Grade" in text else "nothing")
+
+
+def first_submission(
+    novice: Novice, program: str, rng: np.random.Generator, process: Process
+) -> str:
+    """Return a correct program as the student writes it at first."""
+    code = _unfinished(program, rng) if rng.random() < process.unfinished else program
+    size = (code.count("\n") / 15) ** 0.5
+    count = rng.poisson(process.first_bugs * size * math.exp(-0.35 * novice.ability))
+    for _ in range(min(int(count), 12)):
+        code = plant(code, novice, ("runtime", "logic"), None, rng, process)
+    if rng.random() < process.first_slip * math.exp(-0.4 * novice.care):
+        code = plant(code, novice, ("syntax",), None, rng, process)
+    return code
+
+
+def next_submission(
+    novice: Novice,
+    submitted: Sequence[str],
+    shown: Shown,
+    programs: Sequence[str],
+    rng: np.random.Generator,
+    process: Process,
+) -> str:
+    """Return what the student submits after a feedback; never gives up.
+
+    submitted: all submissions so far, at least one. programs: known correct programs, in the
+    student's hand where that is known.
+    """
+    code = submitted[-1]
+    if shown.sight == "correct":
+        return code
+    target = nearest(code, programs)
+    faults = find_faults(code, target) if target is not None else []
+    odds = process.repair[shown.sight] + process.skill_slope * novice.ability
+    if target is not None and rng.random() < 1 / (1 + math.exp(-odds)):
+        # A known program that is told to be wrong has no faults left to find: take another.
+        changed = _repaired(code, faults, shown.line, rng, process) if faults else target
+        if changed == code and len(programs) > 1:
+            changed = nearest(code, [p for p in programs if p != target]) or code
+    else:
+        changed = _wandered(novice, submitted, shown.line, faults, programs, rng, process)
+    if changed != code and rng.random() < process.slip * math.exp(-0.5 * novice.care):
+        changed = plant(changed, novice, ("syntax",), _changed_line(code, changed), rng, process)
+    return changed
+
+
+def gives_up(
+    novice: Novice, submitted: int, shown: Shown, rng: np.random.Generator, process: Process
+) -> bool:
+    """Whether the student stops trying after `submitted` submissions."""
+    if shown.sight == "correct" or submitted < 2:
+        return False
+    chance = process.give_up * math.exp(-0.7 * novice.persistence) * min(1.0, submitted / 4)
+    return bool(rng.random() < chance)
+
+
+def plant(
+    code: str,
+    novice: Novice,
+    categories: tuple[Category, ...],
+    line: int | None,
+    rng: np.random.Generator,
+    process: Process,
+) -> str:
+    """Return `code` with one more bug, near `line` if one is given; `code` where none fits."""
+    source = Source(code)
+    kinds = [kind for kind in catalogue() if kind.category in categories]
+    weights = np.array([_weight(kind, novice, process) for kind in kinds])
+    order = rng.choice(len(kinds), size=len(kinds), replace=False, p=weights / weights.sum())
+    for index in order[:12]:
+        kind = kinds[int(index)]
+        places = kind.places(source)
+        if not places:
+            continue
+        if line is not None:
+            gaps = np.array([abs(source.line_at(edits[0].start) - line) for edits in places])
+            near = 1.0 / (1.0 + gaps) ** 3
+            if near.max() < 0.03:
+                continue
+            chosen = rng.choice(len(places), p=near / near.sum())
+        else:
+            chosen = rng.integers(len(places))
+        after = splice(code, places[int(chosen)])
+        if kind.shows(code, after) or (source.tree is None and after != code):
+            return after
+    return code
+
+
+def _weight(kind: BugKind, novice: Novice, process: Process) -> float:
+    believed = process.misconception_weight if kind.name in novice.misconceptions else 1.0
+    skill = novice.skills[kind.topic] + novice.insight
+    common = kind.weight * (process.runtime_weight if kind.category == "runtime" else 1.0)
+    return common * believed * math.exp(-0.5 * min(3.0, max(-3.0, skill)))
+
+
+def _repaired(
+    code: str, faults: list[Fault], line: int | None, rng: np.random.Generator, process: Process
+) -> str:
+    """Return `code` with a fault mended, or several."""
+    left = list(faults)
+    mended: list[Fault] = []
+    while left and (not mended or rng.random() < process.more_repairs):
+        if line is None or mended:
+            index = int(rng.integers(len(left)))
+        else:
+            gaps = np.array([_gap(fault, line) for fault in left], dtype=float)
+            near = 1.0 / (1.0 + gaps) ** 2
+            index = int(rng.choice(len(left), p=near / near.sum()))
+        mended.append(_part(code, left.pop(index), rng))
+    return mend(code, mended)
+
+
+def _gap(fault: Fault, line: int) -> int:
+    if fault.start < line <= fault.end:
+        return 0
+    return min(abs(fault.start + 1 - line), abs(fault.end - line))
+
+
+def _part(code: str, fault: Fault, rng: np.random.Generator) -> Fault:
+    """Return the part of a fault that a student mends at once."""
+    if fault.end == fault.start + 1 and len(fault.lines) == 1:
+        line = code.rstrip().split("\n")[fault.start]
+        parts = differences(line.rstrip(), fault.lines[0])
+        if len(parts) > 1 and rng.random() < 0.3:
+            return Fault(fault.start, fault.end, (parts[int(rng.integers(len(parts)))],))
+    elif fault.start == fault.end and len(fault.lines) > 2:
+        depth = len(indent_of(fault.lines[0]))
+        cuts = [
+            index
+            for index in range(1, len(fault.lines))
+            if fault.lines[index].strip() and len(indent_of(fault.lines[index])) <= depth
+        ]
+        if cuts and rng.random() < 0.6:
+            return Fault(fault.start, fault.end, fault.lines[: cuts[int(rng.integers(len(cuts)))]])
+    return fault
+
+
+def _wandered(
+    novice: Novice,
+    submitted: Sequence[str],
+    line: int | None,
+    faults: Sequence[Fault],
+    programs: Sequence[str],
+    rng: np.random.Generator,
+    process: Process,
+) -> str:
+    code = submitted[-1]
+    moves = sorted(process.moves)
+    shares = np.array([process.moves[move] for move in moves])
+    move = moves[int(rng.choice(len(moves), p=shares / shares.sum()))]
+    if move == "resubmit":
+        return code
+    if move == "revert" and len(submitted) > 1:
+        return submitted[-2 - int(rng.integers(min(3, len(submitted) - 1)))]
+    if move == "start_over" and len(programs) > 1:
+        other = programs[int(rng.integers(len(programs)))]
+        return first_submission(novice, other, rng, process)
+    if move == "cosmetic":
+        return _cosmetic(code, rng)
+    if faults and (line is None or rng.random() < 0.5):
+        line = faults[int(rng.integers(len(faults)))].start + 1
+    broken = Source(code).tree is None
+    tinkered = plant(
+        code, novice, ("syntax",) if broken else ("runtime", "logic"), line, rng, process
+    )
+    return tinkered if tinkered != code else _cosmetic(code, rng)
+
+
+def _cosmetic(code: str, rng: np.random.Generator) -> str:
+    """Return `code` with a comment, a blank line or a blank more or less."""
+    lines = code.rstrip().split("\n")
+    number = int(rng.integers(len(lines)))
+    word = re.match(r"\s*(\w+)", lines[number])
+    remark = comment_for(word.group(1), rng) if word else None
+    blanks = [index for index, line in enumerate(lines) if not line.strip()]
+    comments = [index for index, line in enumerate(lines) if line.lstrip().startswith("#")]
+    choice = rng.random()
+    if choice < 0.3 and remark:
+        lines.insert(number, f"{indent_of(lines[number])}# {remark}")
+    elif choice < 0.45 and comments:
+        del lines[comments[int(rng.integers(len(comments)))]]
+    elif choice < 0.6 and blanks:
+        del lines[blanks[int(rng.integers(len(blanks)))]]
+    elif choice < 0.8:
+        lines[number] = re.sub(r"(?<=\w)(=|\+|-|<|>)(?=\w)", r" \1 ", lines[number], count=1)
+    else:
+        lines.insert(number, "")
+    return "\n".join(lines) + "\n"
+
+
+def _unfinished(program: str, rng: np.random.Generator) -> str:
+    """Return the program without its last statements; the program where that is not possible."""
+    source = Source(program)
+    longest = max(
+        (block for block in source.blocks if len(block) > 2),
+        key=lambda block: (block[-1].end_lineno or 0) - block[0].lineno,
+        default=None,
+    )
+    if longest is None:
+        return program
+    first = longest[int(rng.integers((len(longest) + 1) // 2, len(longest)))]
+    start, end = source.whole_lines(first), source.whole_lines(longest[-1])
+    if isinstance(first, ast.FunctionDef) or start is None or end is None:
+        return program
+    return splice(program, (Edit(start[0], end[1], ""),))
+
+
+def _changed_line(before: str, after: str) -> int:
+    """Return the first line in which two texts differ, counted from 1."""
+    pairs = zip(before.split("\n"), after.split("\n"), strict=False)
+    return next((number for number, (a, b) in enumerate(pairs, 1) if a != b), 1)

@@ -1,0 +1,146 @@
+"""How often our grades agree with what was recorded of real submissions.
+
+    python benchmarks/agreement.py nus  ../shared/data/nus
+    python benchmarks/agreement.py itap ../shared/data/itap
+
+Prints a table by assignment, every disagreement, and the CPU time a submission took. The two data
+sets are public and are not part of this repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from novicegym.courses.model import Assignment
+from novicegym.courses.suite import CallCase, TestSuite
+from novicegym.grading.grader import Grader
+
+csv.field_size_limit(1 << 30)
+
+
+def _value(data: object) -> object:
+    if isinstance(data, list):
+        return [_value(item) for item in data]
+    if isinstance(data, dict):
+        [(kind, body)] = data.items()
+        return {"tuple": tuple, "set": set}[kind](_value(item) for item in body)
+    return data
+
+
+def _assignments(path: Path) -> dict[str, Assignment]:
+    assignments = {}
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        cases = tuple(
+            CallCase(
+                call=case.get("expr")
+                or f"{row['entry_point']}({', '.join(repr(_value(a)) for a in case['args'])})",
+                expected=_value(case["expected"]),
+                tolerance=float(row.get("tolerance") or 0),
+                strict_types=bool(row.get("strict_number_type")),
+            )
+            for case in row["cases"]
+        )
+        suite = TestSuite(
+            cases=cases,
+            setup=row.get("prelude") or "",
+            forbidden_methods=tuple(row.get("forbidden_methods") or ()),
+        )
+        name = row["assignment_id"]
+        assignments[name] = Assignment(name, row["title"], row["prompt"], suite)
+    return assignments
+
+
+def _read_nus(folder: Path) -> list[tuple[str, str, str, bool]]:
+    rows = []
+    with (folder / "programs.jsonl").open(encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            correct = row["label"] == "correct"
+            rows.append((row["assignment_id"], row["program_id"], row["code"], correct))
+    return rows
+
+
+def _read_itap(folder: Path) -> list[tuple[str, str, str, bool]]:
+    with (folder / "CodeStates" / "CodeStates.csv").open(encoding="utf-8", newline="") as file:
+        codes = {row["CodeStateID"]: row["Code"] for row in csv.DictReader(file)}
+    rows = []
+    with (folder / "MainTable.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["EventType"] == "Submit":
+                code = codes[row["CodeStateID"]].replace("\r\n", "\n").rstrip()
+                # Half of an escaped line end, cut off by the source (see the data's README).
+                code = code.removesuffix("\\")
+                correct = row["X-Correct"].upper() == "TRUE"
+                rows.append((row["ProblemID"], row["EventID"], code, correct))
+    return rows
+
+
+def main() -> int:
+    """Grade everything and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", choices=("nus", "itap"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", metavar="ASSIGNMENT", help="this assignment alone")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--codes", action="store_true", help="print the programs that disagree")
+    options = parser.parse_args()
+    assignments = _assignments(options.folder / "assignments.json")
+    read = _read_nus if options.data == "nus" else _read_itap
+    every = read(options.folder)
+    rows = [row for row in every if row[0] in assignments and options.only in (None, row[0])]
+    print(f"{len(every)} submissions, {len(rows)} of them to assignments with tests")
+
+    started = time.perf_counter()
+    with Grader(workers=options.workers, cache_size=0) as grader:
+        print("isolation:", " ".join(grader.isolation))
+        verdicts = grader.grade_batch([(assignments[name], code) for name, _, code, _ in rows])
+    wall = time.perf_counter() - started
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(u.ru_utime + u.ru_stime for u in usage)
+
+    counts: dict[str, Counter[str]] = {}
+    differing = []
+    for (name, key, code, correct), verdict in zip(rows, verdicts, strict=True):
+        agrees = verdict.correct == correct
+        counts.setdefault(name, Counter()).update(["all", "agree" if agrees else "differ"])
+        counts[name].update([verdict.outcome])
+        if not agrees:
+            differing.append((name, key, code, correct, verdict))
+    outcomes = ("correct", "logical", "runtime", "compile", "timeout", "memory", "refused")
+    print(f"{'assignment':<20}{'n':>6}{'agree':>7}{'%':>7}", *(f"{o:>8}" for o in outcomes))
+    total: Counter[str] = Counter()
+    for name, count in [*sorted(counts.items()), ("all", total)]:
+        share = 100 * count["agree"] / count["all"]
+        print(
+            f"{name:<20}{count['all']:>6}{count['agree']:>7}{share:>7.1f}",
+            *(f"{count[o]:>8}" for o in outcomes),
+        )
+        total.update(count)
+    for name, key, code, correct, verdict in differing:
+        failed = next((c for c in verdict.cases if not c.passed), None)
+        why = "" if failed is None else f"{failed.call} -> {failed.actual or failed.error!r}"
+        why = why if failed is None else f"{why}, expected {failed.expected}"
+        print(
+            f"  {name} {key}: recorded {'correct' if correct else 'wrong'}, "
+            f"ours {verdict.grade} {verdict.outcome} {verdict.message!r} {why}"
+        )
+        if options.codes:
+            print(*("    | " + line for line in code.splitlines()), sep="\n")
+    print(
+        f"{1000 * cpu / len(rows):.2f} ms of CPU, {1000 * wall / len(rows):.2f} ms of wall clock "
+        "a submission, reading and comparing included"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

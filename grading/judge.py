@@ -1,0 +1,266 @@
+"""From a suite and a program to a request, and from the child's reply to a verdict.
+
+Pure functions: nothing here starts a process. The outcome of a whole submission is the gravest
+among its cases: refused, timeout, memory, runtime, logical; correct only when every case passed.
+Cases that were not reached, because the limit was hit before, failed by that limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import marshal
+import os
+import re
+import signal
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from novicegym.courses.model import Assignment
+from novicegym.courses.suite import CallCase, IOCase, TestSuite, suite_to_json
+from novicegym.errors import GraderError
+from novicegym.grading.canonical import Opaque, decode
+from novicegym.grading.compare import equal_output, equal_values
+from novicegym.grading.limits import Limits
+from novicegym.grading.verdict import CaseResult, Outcome, Verdict
+from novicegym.grading.worker import Run
+
+_GRAVITY: tuple[Outcome, ...] = ("refused", "timeout", "memory", "runtime", "logical")
+_SHOWN_CHARS = 2_000
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
+_HOST_FOLDERS = sorted(
+    {os.path.dirname(os.path.realpath(os.__file__)), os.path.dirname(os.__file__)}, key=len
+)
+_PATH = re.compile("|".join(re.escape(folder) + "/?" for folder in reversed(_HOST_FOLDERS)))
+_WORK_FOLDER = re.compile(r"/[\w/.-]*/novicegym-\w+")
+_TIMEOUT = "the program did not finish within its time limit"
+BROKE_OUT = "the program broke the sandbox it ran in"
+_MALFORMED = "the program ended without a proper answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A suite made ready: calls compiled, expected answers as text, its hash."""
+
+    suite: TestSuite
+    digest: bytes
+    setup: Any
+    calls: tuple[tuple[Any, ...], ...]
+    """What the child is told of each case: no expected answer."""
+    shown: tuple[tuple[str, str, str], ...]
+    """(name, call, expected) of each case, as text."""
+
+
+def make_plan(assignment: Assignment) -> Plan:
+    """Prepare an assignment's suite. Raises GraderError when the teacher's code is broken."""
+    suite = assignment.tests
+    try:
+        text = json.dumps(suite_to_json(suite), sort_keys=True)
+    except TypeError as error:
+        raise GraderError(f"assignment {assignment.id!r}: {error}") from None
+    calls: list[tuple[Any, ...]] = []
+    shown = []
+    for number, case in enumerate(suite.cases, 1):
+        if isinstance(case, IOCase):
+            calls.append(("io", case.stdin))
+            # The line end tells feedback that this is input and no call.
+            given = case.stdin + "\n" if case.stdin and case.stdin[-1] != "\n" else case.stdin
+            shown.append((case.name or f"test {number}", given, case.stdout))
+        else:
+            code = _compile(assignment, case.call.strip(), "eval", f"test {number}")
+            calls.append(("call", marshal.dumps(code)))
+            expected = show_value(case.expected)
+            shown.append((case.name or f"test {number}", case.call.strip(), expected))
+    setup = _compile(assignment, suite.setup, "exec", "setup") if suite.setup else None
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return Plan(suite, digest, setup, tuple(calls), tuple(shown))
+
+
+def _compile(assignment: Assignment, source: str, mode: str, what: str) -> Any:
+    try:
+        return compile(source, "<test>", mode, dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise GraderError(
+            f"assignment {assignment.id!r}: {what} does not compile: {source!r}: {error}"
+        ) from None
+
+
+def program_request(plan: Plan, code: str, limits: Limits, calls: Any = None) -> bytes:
+    """Return the request that runs `code` on the plan's cases, or on `calls` instead."""
+    return marshal.dumps(
+        (
+            "program",
+            code,
+            plan.setup,
+            plan.suite.files,
+            plan.suite.forbidden_methods,
+            plan.calls if calls is None else calls,
+            limits.output_bytes,
+            limits.reply_bytes,
+        )
+    )
+
+
+def read_lines(reply: bytes) -> list[list[Any]] | None:
+    """Return the lines of a reply as parsed JSON arrays; None when it is malformed.
+
+    The child is hostile: whatever it sends, this returns.
+    """
+    lines = []
+    for text in reply.split(b"\n")[:-1]:  # what follows the last line end was cut off
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(line, list) or not line:
+            return None
+        lines.append(line)
+    return lines
+
+
+def judge(plan: Plan, run: Run) -> Verdict:
+    """Return the verdict on a run of `program_request`'s request."""
+    lines = read_lines(run.reply)
+    if lines is None:
+        return whole_program(plan, "refused", _MALFORMED)
+    if lines and run.end == "exit":
+        match lines[0]:
+            case ["compile", str(message)]:
+                return whole_program(plan, "compile", clean(message))
+            case ["forbidden", str(name), int(number)]:
+                message = f"line {number}: this assignment does not allow .{name}(...)"
+                return whole_program(plan, "logical", message)
+    cut_short = _cut_short(run)
+    results = []
+    for number, (case, (name, call, expected)) in enumerate(
+        zip(plan.suite.cases, plan.shown, strict=True)
+    ):
+        if number < len(lines) and lines[number][0] == "case":
+            passed, outcome, actual, error = judge_case(case, lines[number])
+        else:
+            passed, (outcome, error), actual = False, cut_short, ""
+        results.append(
+            CaseResult(name, passed, outcome, call, _shorten(expected), _shorten(actual), error)
+        )
+    outcome = overall([r.outcome for r in results])
+    grade = Fraction(sum(r.passed for r in results), len(results))
+    return Verdict(grade, outcome, tuple(results))
+
+
+def overall(outcomes: list[Outcome]) -> Outcome:
+    """Return the gravest outcome; "correct" when there is nothing else."""
+    return next((o for o in _GRAVITY if o in outcomes), "correct")
+
+
+def whole_program(plan: Plan, outcome: Outcome, message: str) -> Verdict:
+    """Return the verdict on a program none of whose cases could be run."""
+    results = tuple(
+        CaseResult(name, False, outcome, call, _shorten(expected))
+        for name, call, expected in plan.shown
+    )
+    return Verdict(Fraction(0), outcome, results, message)
+
+
+def _cut_short(run: Run) -> tuple[Outcome, str]:
+    """Say why the cases without a reply have none."""
+    if run.end != "exit":
+        return "timeout", _TIMEOUT
+    if run.overflow:
+        return "refused", "the program answered more than it may"
+    if run.status & 0x7F:
+        number = run.status & 0x7F
+        name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
+        return "runtime", f"the program crashed ({name})"
+    return "runtime", "the program ended before it had answered"
+
+
+def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome, str, str]:
+    """Return (passed, outcome, actual, error) of one line of the reply."""
+    match line:
+        case ["case", tree, str(output), bool(cut), str(), None | [str(), str()] as failure]:
+            pass
+        case _:
+            return False, "refused", "", _MALFORMED
+    error = "" if failure is None else clean(failure[1])
+    outcome: Outcome = "correct"
+    if failure is not None:
+        outcome = "memory" if failure[0] == "memory" else "runtime"
+    if isinstance(case, IOCase):
+        passed = failure is None and not cut and equal_output(output, case.stdout)
+        actual = output
+    elif failure is not None:
+        passed, actual = False, ""
+    else:
+        try:
+            value = Opaque("too large") if _huge(tree, case.expected) else decode(tree)
+            passed = equal_values(
+                value, case.expected, tolerance=case.tolerance, strict_types=case.strict_types
+            )
+            actual = show_value(value)
+        except (ValueError, RecursionError, OverflowError):
+            return False, "refused", "", _MALFORMED
+    if failure is None and not passed:
+        outcome = "logical"
+    return passed, outcome, actual, error
+
+
+def _huge(tree: Any, expected: Any) -> bool:
+    """Whether a set or dict holds far more than any expected answer.
+
+    Building it here could be made slow on purpose, by members whose hashes collide.
+    """
+    room = [2_000 + 2 * _members(expected)]
+
+    def walk(node: Any) -> bool:
+        if isinstance(node, list) and node:
+            if node[0] in ("s", "z", "d"):
+                room[0] -= len(node)
+                if room[0] < 0:
+                    return True
+            return any(walk(item) for item in node)
+        return False
+
+    return walk(tree)
+
+
+def _members(value: Any) -> int:
+    if isinstance(value, dict):
+        return 2 * len(value) + sum(map(_members, value.values()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return len(value) + sum(map(_members, value))
+    return 0
+
+
+def show_value(value: Any) -> str:
+    """Return the value as Python writes it; sets in a fixed order, long ints in base 16."""
+    try:
+        return _show(value)
+    except ValueError:  # an int of more digits than Python converts
+        return "<a number too long to show>"
+
+
+def _show(value: Any) -> str:
+    kind = type(value)
+    if kind is list:
+        return "[" + ", ".join(map(_show, value)) + "]"
+    if kind is tuple:
+        return "(" + ", ".join(map(_show, value)) + (",)" if len(value) == 1 else ")")
+    if kind is dict:
+        return "{" + ", ".join(f"{_show(k)}: {_show(v)}" for k, v in value.items()) + "}"
+    if kind in (set, frozenset):
+        inner = "{" + ", ".join(sorted(map(_show, value))) + "}" if value else "set()"
+        return inner if kind is set else f"frozenset({inner if value else ''})"
+    return repr(value)
+
+
+def _shorten(text: str) -> str:
+    text = _ADDRESS.sub("0x...", text)
+    if len(text) <= _SHOWN_CHARS:
+        return text
+    return f"{text[:_SHOWN_CHARS]}... ({len(text)} characters)"
+
+
+def clean(text: str) -> str:
+    """Return an error text without memory addresses and without this machine's folders."""
+    return _WORK_FOLDER.sub("/work", _PATH.sub("", _ADDRESS.sub("0x...", text)))

@@ -1,0 +1,69 @@
+"""Agents by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from novicegym.agents.registry import describe_agents, make_agent
+from novicegym.dialogs.serialize import DialogFormat
+from novicegym.errors import UsageError
+
+
+@pytest.mark.parametrize("name", ["logged", "persistence", "retrieval", "reference", "novice"])
+def test_every_agent_of_ours_is_made_by_its_name(make_course, double, name) -> None:
+    assert make_agent(name, make_course(double, {}), seed=1).name == name
+    assert name in dict(describe_agents())
+
+
+def test_anybodys_factory_gets_the_course_and_the_seed(
+    make_course, double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_agents.py").write_text(
+        "class Mine:\n"
+        "    def __init__(self, course, seed):\n"
+        "        self.name = f'{course.name}-{seed}'\n"
+        "    def act(self, dialogs, infos):\n"
+        "        return ['' for _ in dialogs]\n"
+        "COUNT = 3\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    course = make_course(double, {})
+    agent = make_agent("my_agents:Mine", course, seed=7)
+    assert agent.name == "test-7"
+    assert agent.act([[], []], [{}, {}]) == ["", ""]
+    with pytest.raises(UsageError, match=r"factory in module 'my_agents' 'Mime'.*'Mine'"):
+        make_agent("my_agents:Mime", course)
+    with pytest.raises(UsageError, match="'COUNT'"):
+        make_agent("my_agents:COUNT", course)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("retreival", "Did you mean 'retrieval'"),
+        ("", "unknown agent ''"),
+        (":x", "unknown agent ':x'"),
+        ("os.path:", "unknown agent 'os.path:'"),
+        ("no_such_module_here:make", "cannot import module 'no_such_module_here'"),
+    ],
+)
+def test_an_unknown_agent_is_one_clear_line(make_course, double, spec, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_agent(spec, make_course(double, {}))
+
+
+@pytest.mark.parametrize("name", ["logged", "persistence", "retrieval", "reference", "novice"])
+def test_agents_keep_to_the_format_they_are_made_with(
+    submit, make_course, double, grader, name
+) -> None:
+    """A dual agent may send diffs; whatever it sends resolves against the last code."""
+    steps = [f"def double(x):\n    y = {n}\n    z = 0\n    return x * y + z" for n in range(4)]
+    course = make_course(double, {"me": steps, "a": steps})
+    whole = make_agent(name, course, seed=1, grader=grader)
+    dual = make_agent(name, course, seed=1, grader=grader, fmt=DialogFormat(code="dual"))
+    for position in (1, 2):
+        last = steps[position - 1]
+        expected = submit(whole, double, last, position=position)
+        assert submit(dual, double, last, position=position) == expected

@@ -1,0 +1,220 @@
+"""Programs that try to break, fool or outlive the grader.
+
+Each gets its honest verdict, and the very next submission on the same zygote is graded correctly.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from novicegym.courses.model import Assignment
+from novicegym.courses.suite import CallCase, TestSuite
+from novicegym.errors import GraderError
+from novicegym.grading.grader import Grader
+from novicegym.grading.worker import Run, Worker
+
+DOUBLE = Assignment("double", "", "", TestSuite(cases=(CallCase("f(3)", 6), CallCase("f(5)", 10))))
+RIGHT = "def f(x): return 2 * x\n"
+FAILS = {
+    "infinite loop": "while True: pass",
+    "fork bomb": "import os\nwhile True:\n try: os.fork()\n except OSError: pass",
+    "memory": "l = []\nwhile True: l.append(' ' * 10 ** 6)",
+    "output flood": "while True: print('x' * 10000)",
+    "recursion": "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(x): return f(x)",
+    "segfault": "import ctypes\nctypes.string_at(0)",
+    "exit": "import sys\nsys.exit()",
+    "os._exit": "import os\nos._exit(0)",
+    "kill all": "import os\nos.kill(-1, 9)",
+    "kill itself": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+    "ignored signals": (
+        "import signal\nfor s in range(1, 65):\n"
+        " try: signal.signal(s, signal.SIG_IGN)\n except Exception: pass\nwhile True: pass"
+    ),
+    "closed descriptors": "import os\nos.closerange(0, 100)" + "\n" + RIGHT,
+    "printed verdict": 'print(\'["case",6,"",false,"",null]\')\ndef f(x): return 0',
+    "junk on the socket": (
+        "import os\nfor i in range(3, 30):\n try: os.write(i, b'\\xff[[[[\\n')\n"
+        " except OSError: pass\n" + RIGHT
+    ),
+    "nested junk": (
+        "import os\nfor i in range(3, 30):\n try: os.write(i, b'[' * 100000 + b'\\n')\n"
+        " except OSError: pass\n" + RIGHT
+    ),
+    "equal to all": "class E:\n def __eq__(s, o): return True\ndef f(x): return E()",
+    "equal int": "class N(int):\n def __eq__(s, o): return True\ndef f(x): return N(1)",
+    "colliding hashes": "def f(x): return {i * (2 ** 61 - 1) for i in range(3000)}",
+    "huge answer": "def f(x): return 'x' * 50_000_000",
+    "endless answer": "def f(x):\n l = []\n l += [l, l]\n return l",
+    "blocked reading": "import os\nr, w = os.pipe()\nos.read(r, 1)",
+    "regex": "import re\nre.match('(a+)+b', 'a' * 50)",
+    "big compile": "x = " + "+".join(["1"] * 30000),
+    "read a file": "print(open('/etc/passwd').read())",
+    "start a program": "import os\nos.execv('/bin/sh', ['sh'])",
+    "open a socket": "import socket\nsocket.socket()",
+}
+SUCCEEDS = {
+    "kill the parent": "import os\ntry: os.kill(os.getppid(), 9)\nexcept OSError: pass\n",
+    "patched exit": "import os\nos._exit = lambda code: None\n",
+    "patched builtins": (
+        "import builtins\nfor n in ('len', 'type', 'issubclass', 'compile', 'exec', 'eval'):\n"
+        " setattr(builtins, n, None)\n"
+    ),
+    "atexit": "import atexit, os\natexit.register(os._exit, 7)\n",
+    "a thread that outlives": (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n"
+    ),
+    "a daemon": "import os, time\nif os.fork() == 0:\n os.setsid()\n time.sleep(99)\n",
+    "a forked copy": "import os\nos.fork()\n",
+    "files left behind": (
+        "import os\nos.makedirs('d/e')\nos.symlink('/', 'd/l')\nos.chmod\n"
+        "open('note', 'w').close()\n"
+    ),
+    "no stdout": "import sys\nsys.stdout.close()\nsys.stdout = None\n",
+    "low recursion limit": "import sys\nsys.setrecursionlimit(60)\n",
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_hostile_program_fails_and_the_next_is_graded(quick_grader: Grader, name: str) -> None:
+    verdict = quick_grader.grade(DOUBLE, FAILS[name])
+    assert verdict.grade == 0
+    assert quick_grader.grade(DOUBLE, f"{RIGHT}# after {name}").correct
+
+
+@pytest.mark.parametrize("name", SUCCEEDS)
+def test_odd_program_gets_its_grade_and_the_next_too(quick_grader: Grader, name: str) -> None:
+    assert quick_grader.grade(DOUBLE, SUCCEEDS[name] + RIGHT).correct
+    assert quick_grader.grade(DOUBLE, f"{RIGHT}# after {name}").correct
+
+
+def test_nothing_of_a_program_is_left_for_the_next(quick_grader: Grader) -> None:
+    spy = "import os\ndef f(x): return [os.listdir('.'), sorted(os.environ)]\n"
+    before = quick_grader.grade(DOUBLE, spy).cases[0].actual
+    quick_grader.grade(DOUBLE, "import os\nos.environ['A'] = 'b'\nopen('x', 'w')\n" + RIGHT)
+    assert quick_grader.grade(DOUBLE, spy + "#").cases[0].actual == before
+    assert before.startswith("[[], ['HOME'")
+
+
+def test_hostile_programs_leave_no_processes_and_no_descriptors() -> None:
+    before = _zygotes(os.getpid())
+    with Grader(workers=1) as grader:
+        grader.grade(DOUBLE, RIGHT)
+        descriptors, processes = _descriptors(), _zygotes(os.getpid())
+        assert set(processes) > set(before)
+        for name in ("a daemon", "a forked copy", "a thread that outlives", "files left behind"):
+            grader.grade(DOUBLE, SUCCEEDS[name] + RIGHT)
+        assert _descriptors() == descriptors
+        assert _zygotes(os.getpid()) == processes
+    assert _zygotes(os.getpid()) == before
+
+
+def test_a_program_that_ends_its_zygote_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(worker: Worker, request: bytes) -> Run:
+        nonlocal deaths
+        if deaths:
+            deaths -= 1
+            os.kill(worker._process.pid, signal.SIGKILL)
+        return original(worker, request)
+
+    original, deaths = Worker.run, 0
+    monkeypatch.setattr(Worker, "run", run)
+    with Grader(workers=1) as grader:
+        deaths = 1
+        assert grader.grade(DOUBLE, RIGHT).correct
+        deaths = 2
+        verdict = grader.grade(DOUBLE, RIGHT + "#")
+        assert (verdict.outcome, verdict.grade, deaths) == ("refused", 0, 0)
+        assert grader.grade(DOUBLE, RIGHT + "#").correct
+
+
+def test_a_killed_zygote_is_replaced() -> None:
+    with Grader(workers=1) as grader:
+        grader.grade(DOUBLE, RIGHT)
+        os.kill(grader._programs._idle[0]._process.pid, signal.SIGKILL)
+        assert grader.grade(DOUBLE, RIGHT + "#").correct
+
+
+def test_a_zygote_that_cannot_start_is_a_grader_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "zygote.py"
+    broken.write_text("raise SystemExit('no luck')")
+    monkeypatch.setattr("novicegym.grading.worker._ZYGOTE", broken)
+    with Grader(workers=1) as grader, pytest.raises(GraderError, match="cannot start: no luck"):
+        grader.grade(DOUBLE, RIGHT)
+
+
+def test_a_fork_of_the_caller_cannot_use_its_grader_and_does_not_end_it() -> None:
+    with Grader(workers=1) as grader:
+        grader.grade(DOUBLE, RIGHT)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                grader.grade(DOUBLE, RIGHT + "#")
+            except GraderError:
+                grader.close()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert grader.grade(DOUBLE, RIGHT + "##").correct
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_killed_caller_leaves_no_process_and_no_folder(tmp_path: Path, busy: bool) -> None:
+    script = (
+        "import threading, time\n"
+        "from novicegym.courses.model import Assignment\n"
+        "from novicegym.courses.suite import CallCase, TestSuite\n"
+        "from novicegym.grading.grader import Grader\n"
+        "a = Assignment('a', '', '', TestSuite(cases=(CallCase('f()', 1),)))\n"
+        "grader = Grader(workers=1)\n"
+        "grader.grade(a, '')\n"
+        "code = 'import time\\ntime.sleep(60)'\n"
+        f"if {busy}: threading.Thread(target=grader.grade, args=(a, code)).start()\n"
+        "time.sleep(0.2)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as caller:
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == b"ready\n"
+        processes = _zygotes(caller.pid)
+        assert processes
+        caller.kill()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in processes):
+        assert time.monotonic() < deadline, f"still there: {processes}"
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def _zygotes(ancestor: int) -> list[int]:
+    """All live processes that descend from `ancestor`."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[0] != "Z":
+                parents[int(entry.name)] = int(fields[1])
+    found = {ancestor}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found - {ancestor})

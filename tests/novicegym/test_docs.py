@@ -1,0 +1,73 @@
+"""Every command and every Python example in the README and in docs/ is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# These run this test suite, or are it.
+NOT_HERE = ("make test", "make demo")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+
+
+def commands(page: Path) -> list[str]:
+    """Return the commands of the page's console blocks, with their continuation lines."""
+    found = []
+    for block in blocks(page, "console"):
+        for match in re.finditer(r"^\$ ((?:.*\\\n)*.*)$", block, re.M):
+            command = re.sub(r"\s+#\s.*$", "", match[1].replace("\\\n", " "))
+            if not command.startswith(NOT_HERE):
+                found.append(command)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_the_page_run(page: Path, tmp_path: Path) -> None:
+    """The commands run in order in an empty folder; $ITAP and $NUS are the real logs."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "ITAP": str(SHARED / "data" / "itap"),
+        "NUS": str(SHARED / "data" / "nus"),
+        "NOVICEGYM": str(ROOT),
+    }
+    skipped = []
+    for command in commands(page):
+        if ("$ITAP" in command or "$NUS" in command) and not SHARED.is_dir():
+            skipped.append(command)
+            continue
+        result = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 0, f"$ {command}\n{result.stdout}\n{result.stderr}"
+    if skipped:
+        pytest.skip(f"{len(skipped)} commands need the real logs, which are not at {SHARED}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples_of_the_page_run(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page, "python"):
+        result = subprocess.run(
+            [sys.executable, "-W", "error", "-c", block],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+
+
+def test_make_has_the_two_commands() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for command in NOT_HERE:
+        assert f"\n{command.split()[1]}:" in makefile
