@@ -30,8 +30,12 @@ class LogIndex:
 
     def of_assignment(self, assignment_id: str) -> list[Trajectory]:
         """Return the assignment's trajectories, by student id."""
-        places = self._places(assignment_id)
-        return [self._course.trajectories[places[student_id]] for student_id in sorted(places)]
+        # Read in the order they are stored: jumping about decodes a stored course over and over.
+        places = sorted(self._places(assignment_id).values())
+        return sorted(
+            (self._course.trajectories[place] for place in places),
+            key=lambda trajectory: trajectory.student_id,
+        )
 
     def _places(self, assignment_id: str) -> dict[str, int]:
         if self._by_assignment is None:

@@ -34,7 +34,7 @@ import numpy as np
 
 from novicegym.agents.novice_catalogue import TOPICS, BugKind, Category, Topic, catalogue
 from novicegym.agents.novice_faults import Fault, differences, find_faults, mend, nearest
-from novicegym.agents.novice_source import Edit, Source, indent_of, splice
+from novicegym.agents.novice_source import Edit, Edits, Source, indent_of, splice
 from novicegym.agents.novice_style import Style, comment_for, draw_style
 
 Sight: TypeAlias = Literal[
@@ -50,37 +50,37 @@ Move: TypeAlias = Literal["tinker", "cosmetic", "revert", "start_over", "resubmi
 class Process:
     """The parameters of the model. docs/cs1.md says what they were tuned on."""
 
-    first_bugs: float = 3.5
+    first_bugs: float = 6.5
     """Mean number of bugs in a first submission of 15 lines by a student of ability 0."""
-    first_slip: float = 0.22
+    first_slip: float = 0.2
     """Chance of a syntax slip in a first submission."""
-    unfinished: float = 0.18
+    unfinished: float = 0.15
     """Chance that the end of the program is missing in a first submission."""
     repair: Mapping[Sight, float] = field(
         default_factory=lambda: {
-            "syntax": 0.9,
-            "runtime": 0.4,
-            "limit": 0.3,
-            "case": -0.8,
-            "summary": -1.2,
-            "grade": -1.4,
-            "nothing": -1.6,
+            "syntax": 0.95,
+            "runtime": 0.35,
+            "limit": 0.6,
+            "case": -1.3,
+            "summary": -1.4,
+            "grade": -1.6,
+            "nothing": -1.8,
         }
     )
     """Log odds that a student of skill 0 repairs something, by what the feedback shows."""
-    skill_slope: float = 0.8
+    skill_slope: float = 0.7
     """Added to the log odds per unit of skill."""
-    insight: float = 0.6
+    insight: float = 0.4
     """Standard deviation of what a student finds easier or harder on one assignment."""
-    more_repairs: float = 0.22
+    more_repairs: float = 0.4
     """Chance that a repair is followed by another one in the same submission."""
     moves: Mapping[Move, float] = field(
         default_factory=lambda: {
-            "tinker": 0.62,
+            "tinker": 0.68,
             "cosmetic": 0.16,
             "revert": 0.1,
             "start_over": 0.04,
-            "resubmit": 0.08,
+            "resubmit": 0.05,
         }
     )
     """What a student does who does not repair: shares."""
@@ -90,10 +90,12 @@ class Process:
     """Kinds of bugs a student believes in."""
     misconception_weight: float = 6.0
     """How many times more often such a bug is made."""
-    runtime_weight: float = 0.5
+    runtime_weight: float = 0.2
     """How often bugs that raise are made, against bugs that give wrong answers."""
-    give_up: float = 0.03
+    give_up: float = 0.02
     """Chance of giving up per failed submission after the third, at middling persistence."""
+    seen_hanging: float = 0.93
+    """Chance that a student who is about to break a while loop runs it first and thinks again."""
     learning: float = 0.04
     """Ability gained per assignment done."""
 
@@ -172,7 +174,9 @@ def first_submission(
     """Return a correct program as the student writes it at first."""
     code = _unfinished(program, rng) if rng.random() < process.unfinished else program
     size = (code.count("\n") / 15) ** 0.5
-    count = rng.poisson(process.first_bugs * size * math.exp(-0.35 * novice.ability))
+    # Some first submissions are nearly right and some are far off: more spread than Poisson's.
+    mean = process.first_bugs * size * math.exp(-0.35 * novice.ability) * rng.gamma(1.4, 1 / 1.4)
+    count = rng.poisson(mean)
     for _ in range(min(int(count), 12)):
         code = plant(code, novice, ("runtime", "logic"), None, rng, process)
     if rng.random() < process.first_slip * math.exp(-0.4 * novice.care):
@@ -196,6 +200,8 @@ def next_submission(
     code = submitted[-1]
     if shown.sight == "correct":
         return code
+    if shown.sight == "limit":
+        shown = Shown("limit", _first_while(code))
     target = nearest(code, programs)
     faults = find_faults(code, target) if target is not None else []
     odds = process.repair[shown.sight] + process.skill_slope * novice.ability
@@ -247,10 +253,31 @@ def plant(
             chosen = rng.choice(len(places), p=near / near.sum())
         else:
             chosen = rng.integers(len(places))
+        if _may_hang(source, places[int(chosen)]) and rng.random() < process.seen_hanging:
+            continue
         after = splice(code, places[int(chosen)])
         if kind.shows(code, after) or (source.tree is None and after != code):
             return after
     return code
+
+
+def _first_while(code: str) -> int | None:
+    """Return the line of the first while loop, where a student looks who is told of a limit."""
+    lines = enumerate(code.split("\n"), 1)
+    return next((number for number, line in lines if line.lstrip().startswith("while")), None)
+
+
+def _may_hang(source: Source, edits: Edits) -> bool:
+    """Whether the edits touch what a while loop tests, or how it ends."""
+    for loop in source.nodes(ast.While):
+        tested = {node.id for node in ast.walk(loop.test) if isinstance(node, ast.Name)}
+        first, last = loop.lineno, loop.end_lineno or loop.lineno
+        for edit in edits:
+            line = source.line_at(edit.start)
+            words = set(re.findall(r"\w+", source.lines[line - 1]))
+            if first <= line <= last and (line == first or words & (tested | {"break"})):
+                return True
+    return False
 
 
 def _weight(kind: BugKind, novice: Novice, process: Process) -> float:

@@ -28,12 +28,13 @@ def assignment_to_json(assignment: Assignment) -> dict[str, Any]:
 def assignment_from_json(data: Mapping[str, Any]) -> Assignment:
     """Inverse of `assignment_to_json`. Raises KeyError, TypeError or ValueError on bad data."""
     known = {field.name for field in fields(Assignment)}
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in data.items()
         if name in known
     }
-    return Assignment(**{**values, "tests": suite_from_json(data["tests"])})
+    values["tests"] = suite_from_json(data["tests"])
+    return Assignment(**values)
 
 
 def parse_assignments(lines: Iterable[bytes], file: str) -> dict[str, Assignment]:

@@ -38,6 +38,8 @@ COURSE_FILE, ASSIGNMENTS_FILE, SUBMISSIONS_FILE = (
 )
 _COMPRESSION_LEVEL = 12  # higher levels save a few per cent of size and cost three times the time
 
+_COUNTED = ("assignments", "students", "trajectories", "submissions")
+
 Columns: TypeAlias = dict[str, list[Any]]
 
 
@@ -95,12 +97,12 @@ def open_course(directory: str | os.PathLike[str]) -> Course:
         "submissions": int(groups.trajectory_starts[-1]),
     }
     for what, count in found.items():
-        if document["counts"].get(what) != count:
+        if document["counts"][what] != count:
             raise CourseError(
                 f"the directory holds {count}; its files are of different courses",
                 file=str(folder / COURSE_FILE),
                 field=f"counts.{what}",
-                value=document["counts"].get(what),
+                value=document["counts"][what],
             )
     return Course(
         name=document["name"],
@@ -108,6 +110,12 @@ def open_course(directory: str | os.PathLike[str]) -> Course:
         trajectories=ColumnTrajectories(groups),
         synthetic=document["synthetic"],
     )
+
+
+def read_counts(directory: str | os.PathLike[str]) -> dict[str, int]:
+    """Return how many assignments, students, trajectories and submissions a directory holds."""
+    counts = _read_document(Path(directory) / COURSE_FILE)["counts"]
+    return {what: counts[what] for what in _COUNTED}
 
 
 def _write_assignments(course: Course, path: Path) -> None:
@@ -238,6 +246,10 @@ def _read_document(path: Path) -> dict[str, Any]:
     for field, kind in (("name", str), ("synthetic", bool), ("counts", dict)):
         if not isinstance(document.get(field), kind):
             raise fail(f"not a {kind.__name__}", field=field, value=document.get(field))
+    for what in _COUNTED:
+        if type(document["counts"].get(what)) is not int:
+            value = document["counts"].get(what)
+            raise fail("not a whole number", field=f"counts.{what}", value=value)
     return document
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from novicegym.dialogs.serialize import Dialog
+from novicegym.dialogs.serialize import Dialog, Message
 from novicegym.dialogs.windows import MessageCounter, TemplateCounter, TokenCounter
 from novicegym.errors import UsageError
 
@@ -17,11 +17,15 @@ from novicegym.errors import UsageError
 def make_counter(spec: str) -> TokenCounter:
     """Return the counter a spec names; UsageError for any other, or without transformers."""
     if spec == "words":
-        return MessageCounter(lambda message: 3 + len(message["content"].split()), 2)
+        return MessageCounter(_words, generation_prompt=2)
     kind, _, path = spec.partition(":")
     if kind == "hf" and path:
         return TemplateCounter(_Tokenizer(path))
     raise UsageError(f"unknown token counter {spec!r}; known: 'words', 'hf:PATH'")
+
+
+def _words(message: Message) -> int:
+    return 3 + len(message["content"].split())
 
 
 class _Tokenizer:

@@ -24,16 +24,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from novicegym.errors import UsageError, unknown_name
 from novicegym.rewards.codebleu import CodeBleu, codebleu, require_codebleu
 
-Preset: TypeAlias = Literal["paper", "published"]
-
-PRESETS: tuple[Preset, ...] = get_args(Preset)
+PRESETS = ("paper", "published")
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (pairs of programs compared, pairs in all)."""
@@ -64,7 +62,7 @@ class ScoredStep:
     """The student made a submission here. In preset `published` an empty one is none."""
     has_code: bool
     """The policy made a submission here."""
-    logged_grade: float
+    logged_grade: float | None
     """In [0, 1]; in preset `published` rounded to hundredths."""
     grade: float | None
     grade_proximity: float | None
@@ -110,7 +108,7 @@ class Average:
 class Metrics:
     """What a run scores."""
 
-    preset: Preset
+    preset: str
     episodes: int
     records: int
     steps: tuple[StepMetrics, ...]
@@ -122,7 +120,7 @@ class Metrics:
 
 def measure(
     records: pa.Table,
-    preset: Preset = "paper",
+    preset: str = "paper",
     *,
     workers: int = 1,
     progress: Progress | None = None,
@@ -130,21 +128,20 @@ def measure(
     """Return the metrics of one run's episode records.
 
     workers: processes that compute CodeBLEU; the result does not depend on it. Raises
-    UsageError when the table lacks a column or holds a step of a rollout twice.
+    UsageError for an unknown preset, a missing column or a step of a rollout held twice.
     """
     return summarize(score_steps(records, preset, workers=workers, progress=progress), preset)
 
 
 def score_steps(
     records: pa.Table,
-    preset: Preset = "paper",
+    preset: str = "paper",
     *,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[ScoredStep]:
     """Return every record scored, in the order of the table. Errors as in `measure`."""
-    if preset not in PRESETS:
-        raise unknown_name("metrics preset", preset, PRESETS)
+    published = _is_published(preset)
     missing = sorted(set(_COLUMNS) - set(records.column_names))
     if missing:
         raise UsageError(f"the records have no column {', '.join(missing)}")
@@ -152,23 +149,8 @@ def score_steps(
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    published = preset == "published"
-    last_grades: dict[tuple[str, str, int], tuple[int, bool]] = {}
-    seen: set[tuple[str, str, int, int]] = set()
-    for row in rows:
-        rollout = (row["student_id"], row["assignment_id"], row["position"])
-        if (*rollout, row["step"]) in seen:
-            raise UsageError(
-                f"the records hold step {row['step']} of student {rollout[0]!r}, assignment "
-                f"{rollout[1]!r}, position {rollout[2]} twice; measure one run at a time"
-            )
-        seen.add((*rollout, row["step"]))
-        correct = row["grade_num"] is not None and row["grade_num"] == row["grade_den"]
-        step, solved = last_grades.get(rollout, (0, False))
-        if published:
-            last_grades[rollout] = max((step, solved), (row["step"], correct))
-        else:
-            last_grades[rollout] = row["step"], solved or correct
+    _check_unique(rows)
+    solved = _solved_rollouts(rows, published)
     counterparts = [not published or bool(row["logged_code"]) for row in rows]
     codes = [_has_code(row["generated_code"], published) for row in rows]
     pairs = [
@@ -180,9 +162,7 @@ def score_steps(
     for row, counterpart, code, pair in zip(rows, counterparts, codes, pairs, strict=True):
         logged = _grade(row["logged_grade_num"], row["logged_grade_den"], published)
         grade = _grade(row["grade_num"], row["grade_den"], published)
-        assert logged is not None
         score = None if pair is None else scores[pair]
-        rollout = (row["student_id"], row["assignment_id"], row["position"])
         steps.append(
             ScoredStep(
                 student_id=row["student_id"],
@@ -193,18 +173,60 @@ def score_steps(
                 has_code=code,
                 logged_grade=logged,
                 grade=grade,
-                grade_proximity=None if pair is None or grade is None else 1 - abs(grade - logged),
+                grade_proximity=None if pair is None else _proximity(grade, logged),
                 codebleu=None if score is None else score.total,
                 codebleu_corrected=None if score is None else score.corrected,
-                solved=last_grades[rollout][1],
+                solved=_rollout(row) in solved,
             )
         )
     return steps
 
 
-def summarize(scored: Sequence[ScoredStep], preset: Preset = "paper") -> Metrics:
+def _is_published(preset: str) -> bool:
+    if preset not in PRESETS:
+        raise unknown_name("metrics preset", preset, PRESETS)
+    return preset == "published"
+
+
+_Row: TypeAlias = dict[str, Any]
+_Rollout: TypeAlias = tuple[str, str, int]
+
+
+def _rollout(row: _Row) -> _Rollout:
+    return row["student_id"], row["assignment_id"], row["position"]
+
+
+def _check_unique(rows: list[_Row]) -> None:
+    seen: set[tuple[_Rollout, int]] = set()
+    for row in rows:
+        key = (_rollout(row), row["step"])
+        if key in seen:
+            student, assignment, position = key[0]
+            raise UsageError(
+                f"the records hold step {key[1]} of student {student!r}, assignment "
+                f"{assignment!r}, position {position} twice; measure one run at a time"
+            )
+        seen.add(key)
+
+
+def _solved_rollouts(rows: list[_Row], published: bool) -> set[_Rollout]:
+    deciding = rows
+    if published:
+        last: dict[_Rollout, _Row] = {}
+        for row in rows:
+            if _rollout(row) not in last or row["step"] > last[_rollout(row)]["step"]:
+                last[_rollout(row)] = row
+        deciding = list(last.values())
+    return {
+        _rollout(row)
+        for row in deciding
+        if row["grade_num"] is not None and row["grade_num"] == row["grade_den"]
+    }
+
+
+def summarize(scored: Sequence[ScoredStep], preset: str = "paper") -> Metrics:
     """Return the metrics of scored records."""
-    published = preset == "published"
+    published = _is_published(preset)
     by_step: dict[int, list[ScoredStep]] = defaultdict(list)
     for one in scored:
         by_step[one.step].append(one)
@@ -274,6 +296,10 @@ def _grade(numerator: int | None, denominator: int | None, published: bool) -> f
     if numerator is None or denominator is None:
         return None
     return round(100 * numerator / denominator) / 100 if published else numerator / denominator
+
+
+def _proximity(grade: float | None, logged: float | None) -> float | None:
+    return None if grade is None or logged is None else 1 - abs(grade - logged)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

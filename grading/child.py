@@ -131,7 +131,7 @@ def _run_program(
     forbidden: tuple[str, ...],
     cases: tuple[tuple[Any, ...], ...],
     output_room: int,
-    reply_room: int,
+    room: int,
 ) -> None:
     try:
         program = compile(code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", 0, True)
@@ -147,7 +147,6 @@ def _run_program(
         _send(fd, f'["compile",{quote(tracebacks.compile_error(error))}]')
         return
     lines = code.splitlines()
-    room = reply_room // len(cases) if cases else 0
     pid = _getpid()
     pristine = dict(sys.modules["builtins"].__dict__)
     for case in cases:

@@ -4,11 +4,11 @@ The script runs in a child of its own; each question it asks about the student's
 answered from here, by running that program in another child. What the script prints is the
 verdict's message, ended by FalconCode's line "Unit Test Returned: <points>".
 
-Grade: what `test_passed()` returns over the suite's `max_score`, as exact decimal numbers, kept
-within [0, 1]; they are rounded to six decimals, for scripts add up floats; None counts as 0, and of a tuple the first item counts, the others being flags, which
-are listed. The outcome is correct at full grade; otherwise compile where the program does not
-compile, else the gravest of the runs the script asked for, else logical. Scripts that draw random
-inputs draw the same ones every time.
+Grade: what `test_passed()` returns, rounded to six decimals because scripts add up floats, over
+the suite's `max_score`, as exact decimal numbers, kept within [0, 1]. None counts as 0; of a tuple
+the first item counts, the others are flags and are listed. The outcome is correct at full grade;
+otherwise compile where the program does not compile, else the gravest of the runs the script asked
+for, else logical. Scripts that draw random inputs draw the same ones every time.
 
 A script that raises before it asked anything is the teacher's fault: GraderError. One that raises
 afterwards stumbled over what the student's program said (it may index a line that was never
@@ -231,7 +231,7 @@ def _verdict(assignment: Assignment, script: TestScript, run: Run, answers: _Ans
         message = f"{printed}{what}{clean(reason)}\nUnit Test Returned: 0"
         return Verdict(Fraction(0), worst, message=message)
     points, flags = _points(assignment, decode(tree))
-    grade = Fraction(str(round(points, 6))) / Fraction(str(script.max_score))
+    grade = Fraction(str(points)) / Fraction(str(script.max_score))
     grade = min(max(grade, Fraction(0)), Fraction(1))
     message = f"{printed}{flags}Unit Test Returned: {points}"
     return Verdict(grade, "correct" if grade == 1 else worst, message=clean(message))
@@ -246,7 +246,7 @@ def _points(assignment: Assignment, returned: Any) -> tuple[int | float, str]:
     if returned is None:
         return 0, flags
     if isinstance(returned, (int, float)) and returned == returned and abs(returned) < 1e300:
-        return (int(returned) if isinstance(returned, bool) else returned), flags
+        return (int(returned) if isinstance(returned, bool) else round(returned, 6)), flags
     raise GraderError(
         f"assignment {assignment.id!r}: test_passed() must return points, it returned {returned!r}"
     )

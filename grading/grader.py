@@ -215,7 +215,7 @@ class Grader:
         """Return the verdict, and whether it may be remembered: not after the wall limit."""
         if plan.suite.script is not None:
             return grade_script(assignment, plan, code, self.limits, self._run, self._scripts)
-        run = self._run(program_request(plan, code, self.limits))
+        run = self._run(program_request(plan, code, self.limits, plan.calls))
         if run is None:
             return whole_program(plan, "refused", BROKE_OUT), False
         return judge(plan, run), run.end != "wall"

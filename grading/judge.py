@@ -1,8 +1,7 @@
 """From a suite and a program to a request, and from the child's reply to a verdict.
 
-Pure functions: nothing here starts a process. The outcome of a whole submission is the gravest
-among its cases: refused, timeout, memory, runtime, logical; correct only when every case passed.
-Cases that were not reached, because the limit was hit before, failed by that limit.
+Nothing here starts a process. The outcome of a whole submission is the gravest among its cases:
+refused, timeout, memory, runtime, logical; correct only when every case passed.
 """
 
 from __future__ import annotations
@@ -86,8 +85,10 @@ def _compile(assignment: Assignment, source: str, mode: str, what: str) -> Any:
         ) from None
 
 
-def program_request(plan: Plan, code: str, limits: Limits, calls: Any = None) -> bytes:
-    """Return the request that runs `code` on the plan's cases, or on `calls` instead."""
+def program_request(
+    plan: Plan, code: str, limits: Limits, calls: tuple[tuple[Any, ...], ...]
+) -> bytes:
+    """Return the request that runs `code` on `calls`: the plan's own, or one a script makes."""
     return marshal.dumps(
         (
             "program",
@@ -95,9 +96,9 @@ def program_request(plan: Plan, code: str, limits: Limits, calls: Any = None) ->
             plan.setup,
             plan.suite.files,
             plan.suite.forbidden_methods,
-            plan.calls if calls is None else calls,
+            calls,
             limits.output_bytes,
-            limits.reply_bytes,
+            limits.reply_bytes // max(1, len(plan.calls)),
         )
     )
 
@@ -120,7 +121,10 @@ def read_lines(reply: bytes) -> list[list[Any]] | None:
 
 
 def judge(plan: Plan, run: Run) -> Verdict:
-    """Return the verdict on a run of `program_request`'s request."""
+    """Return the verdict on a run of all the plan's calls.
+
+    A run that ended early, at a limit or by a crash, fails the case it was in and all after it.
+    """
     lines = read_lines(run.reply)
     if lines is None:
         return whole_program(plan, "refused", _MALFORMED)
@@ -131,21 +135,23 @@ def judge(plan: Plan, run: Run) -> Verdict:
             case ["forbidden", str(name), int(number)]:
                 message = f"line {number}: this assignment does not allow .{name}(...)"
                 return whole_program(plan, "logical", message)
-    cut_short = _cut_short(run)
+    # At a limit the child was still at work: it can't have finished all, whatever it says.
+    wanted = len(plan.calls) if run.end == "exit" else len(plan.calls) - 1
+    answered = [line for line in lines[:wanted] if line[0] == "case"]
+    early_end = _early_end(run)
     results = []
     for number, (case, (name, call, expected)) in enumerate(
         zip(plan.suite.cases, plan.shown, strict=True)
     ):
-        if number < len(lines) and lines[number][0] == "case":
-            passed, outcome, actual, error = judge_case(case, lines[number])
+        if number < len(answered):
+            passed, outcome, actual, error = judge_case(case, answered[number])
         else:
-            passed, (outcome, error), actual = False, cut_short, ""
+            passed, (outcome, error), actual = False, early_end, ""
         results.append(
             CaseResult(name, passed, outcome, call, _shorten(expected), _shorten(actual), error)
         )
-    outcome = overall([r.outcome for r in results])
     grade = Fraction(sum(r.passed for r in results), len(results))
-    return Verdict(grade, outcome, tuple(results))
+    return Verdict(grade, overall([r.outcome for r in results]), tuple(results))
 
 
 def overall(outcomes: list[Outcome]) -> Outcome:
@@ -162,7 +168,7 @@ def whole_program(plan: Plan, outcome: Outcome, message: str) -> Verdict:
     return Verdict(Fraction(0), outcome, results, message)
 
 
-def _cut_short(run: Run) -> tuple[Outcome, str]:
+def _early_end(run: Run) -> tuple[Outcome, str]:
     """Say why the cases without a reply have none."""
     if run.end != "exit":
         return "timeout", _TIMEOUT

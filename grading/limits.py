@@ -10,7 +10,8 @@ class Limits:
     """The budget of one submission, all its test cases together."""
 
     cpu_seconds: float = 1.0
-    """CPU time, the clock that does not run faster on a loaded machine."""
+    """CPU time, the clock that does not run faster on a loaded machine. The test case in which
+    it is used up fails, and so do the cases after it."""
     wall_seconds: float = 10.0
     """A program that sleeps or waits is stopped here. Only such a program: below this the
     deadline is extended as long as the CPU clock is under its limit."""

@@ -65,6 +65,8 @@ def lock_down(memory_mb: int, keep_uid: bool, work: str, number: int) -> list[st
         layers.append("uid")
     os.chdir(work)
     _drop_capabilities(machine)
+    # Dies with the outer process. Only now: a change of uid takes the order back.
+    _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         layers.append("no_new_privs")
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -103,7 +105,6 @@ def _namespaces(root: bool) -> list[str]:
         os.closerange(0, 256)
         _, status = os.waitpid(pid, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
     return ["pid", "net", "ipc", "uts", "mount"] + ([] if root else ["user"])
 
 

@@ -1,8 +1,8 @@
 """What an action is worth: rewards as pure functions of one transition, composed by weights.
 
-A reward's `spec` is a name, a name with one argument ("tiered:alpha", "published:2048") or an
-object of such names and weights; it is JSON-able and `make_reward(reward.spec)` is that
-reward again, in any process.
+The `spec` of a reward of this package is a name, a name with one argument ("tiered:alpha",
+"published:2048") or an object of such names and weights; it is JSON-able and
+`make_reward(reward.spec)` is that reward again, in any process.
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ class Reward(Protocol):
     def name(self) -> str: ...
     @property
     def range(self) -> tuple[float, float]: ...
-    @property
-    def spec(self) -> RewardSpec: ...
     def __call__(self, transition: Transition) -> float: ...
 
 

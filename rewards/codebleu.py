@@ -2,8 +2,9 @@
 
 The numbers are those of the package `codebleu` 0.7.0 (Python grammar, equal weights, tokens
 split at white space). The package merges data-flow edges in the order of a `set` of names, so
-that its score changes with PYTHONHASHSEED; here its data-flow functions run over sets of a
-fixed order. The installed package itself, and its logging, stay untouched.
+that its score changes with PYTHONHASHSEED; here its data-flow functions run over sets that have
+the order of PYTHONHASHSEED=0 in every process. The package itself and its logging stay as
+they are.
 
 Covered: any text. Lone surrogates count as "?", as in stored records. An empty text scores 0
 in everything. Of a program too large or too deep for the library (its time grows
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from novicegym.errors import UsageError
+from novicegym.rewards.set_order import set_order
 
 MAX_CHARACTERS = 20_000
 MAX_TREE_DEPTH = 250
@@ -147,15 +149,14 @@ def _within_limits(root: Any) -> bool:
             depth -= 1
 
 
-class _NewestFirstSet(dict[Any, None]):
-    """What the library's data-flow code needs of `set`, in an order that no seed changes.
-
-    The order does not depend on how variables are called either, and every value it gives for
-    the published pairs is one that the library gives under some seed.
-    """
+class _FixedOrderSet(dict[Any, None]):
+    """What the library's data-flow code needs of `set`, in the order of PYTHONHASHSEED=0."""
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
-        super().__init__(dict.fromkeys(reversed(list(items))))
+        items = list(items)
+        names = all(isinstance(item, str) for item in items)
+        # Only the order of names has a say in the score; the rest are token positions.
+        super().__init__(dict.fromkeys(set_order(items) if names else items))
 
     def add(self, item: Any) -> None:
         self[item] = None
@@ -207,7 +208,7 @@ def _load_library() -> _Library:
 
 def _in_fixed_order(function: Any) -> Callable[..., Any]:
     """Return a copy of a module's function in which the order of a `set` is fixed."""
-    names = {**function.__globals__, "set": _NewestFirstSet}
+    names = {**function.__globals__, "set": _FixedOrderSet}
     copy = types.FunctionType(function.__code__, names, function.__name__)
     names[function.__name__] = copy  # it calls itself
     return copy

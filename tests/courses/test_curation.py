@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import overload
 
 import pytest
@@ -20,6 +21,7 @@ from novicegym.courses.curation import (
     parse_steps,
 )
 from novicegym.courses.model import Assignment, Course, Submission, Trajectory
+from novicegym.courses.store import open_course, save_course
 from novicegym.courses.suite import CallCase, TestSuite
 from novicegym.errors import UsageError
 
@@ -277,6 +279,24 @@ def test_a_stored_course_is_walked_through_not_copied() -> None:
     assert stored.walks == 3  # ids, grades, code
     assert len(after.trajectories) == 50
     assert all(len(t.submissions) == 1 for t in after.trajectories[10:20])
+
+
+def test_a_course_directory_curates_like_the_course_in_memory(tmp_path: Path) -> None:
+    before = course(
+        ONE,
+        [
+            trajectory(f"s{i:03}", "a", (BAD, 0.0), (f"x = {i}", 0.5), ("x = 0", i % 2))
+            for i in range(300)
+        ],
+    )
+    save_course(before, tmp_path / "stored")
+    steps = "drop-non-compiling,merge-duplicates,last-grade:1"
+    stored, stored_report = curate(open_course(tmp_path / "stored"), steps)
+    kept, report = curate(before, steps)
+    assert stored_report == report
+    assert list(stored.trajectories) == list(kept.trajectories)
+    save_course(stored, tmp_path / "curated")
+    assert list(open_course(tmp_path / "curated").trajectories) == list(kept.trajectories)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_outcome_and_cases_of_a_program(
     assert (verdict.case_bits, verdict.outcome) == (bits, outcome)
 
 
-def test_a_loop_times_out_and_earlier_cases_count(quick_grader: Grader) -> None:
+def test_a_loop_times_out_and_the_cases_before_it_count(quick_grader: Grader) -> None:
     code = "def f(x):\n    while x == 'a':\n        pass\n    return 2 * x\n"
     verdict = quick_grader.grade(DOUBLE, code)
     assert (verdict.case_bits, verdict.outcome) == ("10", "timeout")

@@ -121,6 +121,8 @@ def test_a_program_that_ends_its_zygote_twice_is_refused(monkeypatch: pytest.Mon
         if deaths:
             deaths -= 1
             os.kill(worker._process.pid, signal.SIGKILL)
+            worker._control.settimeout(10)
+            assert worker._control.recv(1) == b""  # the zygote is gone
         return original(worker, request)
 
     original, deaths = Worker.run, 0

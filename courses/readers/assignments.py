@@ -1,0 +1,130 @@
+"""Assignments with their tests from a JSON file, for logs that bring none.
+
+Two forms are read. A `.jsonl` file is the `assignments.jsonl` of a course directory. A `.json`
+file is a list of objects:
+
+    assignment_id, title, prompt   text; the title may be left out
+    entry_point                    name of the function asked for
+    cases                          objects {args, expected}, {expr, expected} or {stdin, stdout};
+                                   `args` are called with the entry point, `expr` is any expression
+    tolerance, strict_number_type  for all cases (see CallCase); a case may have its own tolerance
+    prelude, forbidden_methods     code run before the student's; method names it must not call
+    reference                      a correct program
+    lesson, concepts, starter      as in Assignment
+    kind                           skill, lab, project, or any other word of yours; "function" and
+                                   "program" only say that there is an entry point or none, so
+                                   these assignments get the kind an untold one has
+
+Values are JSON, with {"tuple": [...]} and the other forms of `novicegym.courses.values`.
+`edge_cases` are ignored: they hold calls whose answer the prompt leaves open, and grading by
+them would judge what no student was asked. Any other key is ignored, too.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, BinaryIO
+
+from novicegym.courses.assignment_lines import parse_assignments
+from novicegym.courses.model import Assignment
+from novicegym.courses.suite import CallCase, IOCase, TestSuite
+from novicegym.courses.values import decode_value
+from novicegym.errors import CourseError, UsageError
+
+_FORMS = ("function", "program")
+
+
+def open_assignments(path: str | os.PathLike[str]) -> dict[str, Assignment]:
+    """Read a tests file that the user named, by id."""
+    try:
+        with open(path, "rb") as file:
+            return read_assignments(os.fspath(path), file)
+    except OSError as error:
+        raise UsageError(f"tests={os.fspath(path)}: {error.strerror}") from None
+
+
+def read_assignments(file: str, stream: BinaryIO) -> dict[str, Assignment]:
+    """Read an open tests file, by id; `file` is how errors call it. Raises CourseError."""
+    if file.endswith(".jsonl"):
+        return parse_assignments(stream.read().splitlines(), file)
+    try:
+        entries = json.loads(stream.read())
+    except ValueError as error:
+        raise CourseError(f"not JSON: {error}", file=file) from None
+    if not isinstance(entries, list):
+        raise CourseError("not a list of assignments", file=file)
+    assignments: dict[str, Assignment] = {}
+    for row, entry in enumerate(entries, 1):
+        fail = partial(CourseError, file=file, row=row)
+        try:
+            assignment = _assignment(entry)
+        except KeyError as error:
+            raise fail("the assignment lacks this field", field=str(error.args[0])) from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise fail(f"not an assignment: {error}") from None
+        if assignment.id in assignments:
+            raise fail("a second assignment of this id", field="assignment_id", value=assignment.id)
+        assignments[assignment.id] = assignment
+    return assignments
+
+
+def _assignment(entry: Mapping[str, Any]) -> Assignment:
+    entry_point = entry.get("entry_point")
+    cases = tuple(
+        _case(case, number, entry, entry_point) for number, case in enumerate(entry["cases"], 1)
+    )
+    reference = entry.get("reference")
+    assignment = Assignment(
+        id=str(entry["assignment_id"]),
+        title=entry.get("title") or str(entry["assignment_id"]),
+        prompt=entry["prompt"],
+        tests=TestSuite(
+            cases=cases,
+            setup=entry.get("prelude") or "",
+            forbidden_methods=tuple(entry.get("forbidden_methods") or ()),
+        ),
+        entry_point=entry_point,
+        starter=entry.get("starter"),
+        lesson=entry.get("lesson"),
+        concepts=tuple(entry.get("concepts") or ()),
+        solutions=() if reference is None else (reference,),
+    )
+    kind = entry.get("kind")
+    return assignment if kind is None or kind in _FORMS else replace(assignment, kind=kind)
+
+
+def _case(
+    case: Mapping[str, Any], number: int, entry: Mapping[str, Any], entry_point: str | None
+) -> CallCase | IOCase:
+    name = str(case.get("name") or case.get("test_id") or "")
+    if "stdout" in case:
+        return IOCase(stdin=case.get("stdin", ""), stdout=case["stdout"], name=name)
+    call = case.get("expr")
+    if call is None:
+        if entry_point is None:
+            raise ValueError(f"case {number} has args but the assignment has no entry_point")
+        args = [decode_value(arg) for arg in case["args"]]
+        call = f"{entry_point}({', '.join(_literal(arg, number) for arg in args)})"
+    return CallCase(
+        call=call,
+        expected=decode_value(case["expected"]),
+        name=name,
+        tolerance=float(case.get("tolerance", entry.get("tolerance") or 0)),
+        strict_types=bool(entry.get("strict_number_type", False)),
+    )
+
+
+def _literal(value: object, number: int) -> str:
+    text = repr(value)
+    try:
+        ast.literal_eval(text)
+    except ValueError:
+        raise ValueError(
+            f"argument {text} of case {number} has no literal; write the call as `expr`"
+        ) from None
+    return text

@@ -1,0 +1,244 @@
+"""The result table: one row a run, printed for people and written for programs.
+
+A table compares policies only on the same starts of the same course under the same protocol;
+anything else is a UsageError. Values are rounded here and nowhere before.
+
+Covered: text, Markdown, CSV, JSON. Not covered: significance of differences.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from novicegym.errors import UsageError
+from novicegym.eval.metrics import Metrics, Progress, measure
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_HEADINGS = ("agent", "Cov", "GP", "CB", "CB*", "ΔCov", "ΔGP", "ΔCB", "episodes", "steps")
+_CSV_NAMES = (
+    "agent",
+    "seed",
+    "coverage",
+    "grade_proximity",
+    "codebleu",
+    "codebleu_corrected",
+    "coverage_degradation",
+    "grade_proximity_degradation",
+    "codebleu_degradation",
+    "episodes",
+    "steps",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One run."""
+
+    agent: str
+    seed: int
+    metrics: Metrics
+
+    def shown(self) -> tuple[float | None, ...]:
+        """Return coverage, GP, CB, corrected CB and the degradation of the first three."""
+        run = self.metrics
+        return (
+            run.coverage.micro,
+            run.grade_proximity.macro,
+            run.codebleu.macro,
+            run.codebleu_corrected.macro,
+            run.coverage.degradation,
+            run.grade_proximity.degradation,
+            run.codebleu.degradation,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTable:
+    """Runs of several policies from the same starts."""
+
+    course: str
+    synthetic: bool
+    """No human wrote the course's submissions."""
+    protocol: str
+    preset: str
+    rows: tuple[ResultRow, ...]
+
+    @property
+    def header(self) -> str:
+        """What was played, and which averages are shown."""
+        course = f"{self.course} (synthetic)" if self.synthetic else self.course
+        rounding = "per-step values rounded first" if self.preset == "published" else "unrounded"
+        return (
+            f"Course {course}, protocol {self.protocol}, metrics {self.preset}: coverage micro, "
+            f"GP and CB macro over k ({rounding}), Δ = mean over k > 1 of m_k - m_1, "
+            "CB* = corrected CodeBLEU"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, micro and macro averages and the values per step included."""
+        return {
+            "course": self.course,
+            "synthetic": self.synthetic,
+            "protocol": self.protocol,
+            "preset": self.preset,
+            "header": self.header,
+            "rows": [
+                {"agent": row.agent, "seed": row.seed} | asdict(row.metrics) for row in self.rows
+            ],
+        }
+
+    def to_csv(self) -> str:
+        """Return one line a run, in full precision, an empty field where there is no value."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("course", "synthetic", "protocol", "preset", *_CSV_NAMES))
+        for row in self.rows:
+            run = row.metrics
+            about = (self.course, self.synthetic, self.protocol, self.preset)
+            counts = (run.episodes, run.records)
+            writer.writerow((*about, row.agent, row.seed, *row.shown(), *counts))
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """Return the header line and a Markdown table."""
+        lines = [self.header, "", f"| {' | '.join(_HEADINGS)} |"]
+        lines.append("|---|" + "---:|" * (len(_HEADINGS) - 1))
+        for cells in self._cells():
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        return "\n".join(lines)
+
+    def to_rich(self) -> Table:
+        """Return the table for a terminal."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            title=Text(self.header),
+            title_justify="left",
+            pad_edge=False,
+            collapse_padding=True,
+        )
+        for heading in _HEADINGS:
+            first = heading == _HEADINGS[0]
+            table.add_column(
+                heading,
+                justify="left" if first else "right",
+                no_wrap=not first,
+                overflow="fold" if first else "ellipsis",
+            )
+        for cells in self._cells():
+            table.add_row(*(Text(cell) for cell in cells))
+        return table
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        namesakes = Counter(row.agent for row in self.rows)
+        result = []
+        for row in self.rows:
+            name = row.agent if namesakes[row.agent] == 1 else f"{row.agent} (seed {row.seed})"
+            values = [
+                _shown(value, signed=heading.startswith("Δ"))
+                for heading, value in zip(_HEADINGS[1:], row.shown(), strict=False)
+            ]
+            counts = (f"{row.metrics.episodes}", f"{row.metrics.records}")
+            result.append((name, *values, *counts))
+        return result
+
+
+def make_table(
+    runs: Sequence[pa.Table],
+    *,
+    preset: str = "paper",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ResultTable:
+    """Return the table of some runs' episode records, in the order given.
+
+    workers, progress: as in `measure`, for each run in turn.
+    Raises UsageError when a table is empty or mixes runs, or when the runs are not of the
+    same course, protocol and starts.
+    """
+    if not runs:
+        raise UsageError("a table needs at least one run, got none")
+    about = [_run_facts(records) for records in runs]
+    starts = [_starts(records) for records in runs]
+    for facts, places in zip(about[1:], starts[1:], strict=True):
+        for name in ("course", "protocol"):
+            if facts[name] != about[0][name]:
+                raise UsageError(
+                    f"the runs are of different {name}s: {about[0]['agent']!r} has "
+                    f"{about[0][name]!r}, {facts['agent']!r} has {facts[name]!r}; "
+                    "print a table of each"
+                )
+        if places != starts[0]:
+            raise UsageError(
+                f"the runs of {about[0]['agent']!r} and {facts['agent']!r} do not start from the "
+                f"same logged states ({len(places - starts[0])} steps only in the second, "
+                f"{len(starts[0] - places)} only in the first); play both with the same --split "
+                "and --curate"
+            )
+    rows = [
+        ResultRow(
+            facts["agent"],
+            facts["seed"],
+            measure(records, preset, workers=workers, progress=progress),
+        )
+        for facts, records in zip(about, runs, strict=True)
+    ]
+    return ResultTable(
+        course=about[0]["course"],
+        synthetic=any(facts["synthetic"] for facts in about),
+        protocol=about[0]["protocol"],
+        preset=preset,
+        rows=tuple(rows),
+    )
+
+
+_START = ("student_id", "assignment_id", "position", "step")
+_FACTS = ("course", "synthetic", "agent", "protocol", "seed")
+_Step: TypeAlias = tuple[str, str, int, int]
+
+
+def _run_facts(records: pa.Table) -> dict[str, Any]:
+    """Return what all records of a run share."""
+    missing = sorted({*_FACTS, *_START} - set(records.column_names))
+    if missing:
+        raise UsageError(f"the records have no column {', '.join(missing)}")
+    if not len(records):
+        raise UsageError(
+            "a run has no records: no trajectory is long enough for its protocol; "
+            "play more trajectories"
+        )
+    facts = {}
+    for name in _FACTS:
+        values = pc.unique(records.column(name)).to_pylist()
+        if len(values) > 1:
+            raise UsageError(
+                f"the records mix several runs (column {name!r} holds {values[0]!r} and "
+                f"{values[1]!r}); give each run as a table of its own"
+            )
+        facts[name] = values[0]
+    return facts
+
+
+def _starts(records: pa.Table) -> set[_Step]:
+    columns = [records.column(name).to_pylist() for name in _START]
+    return set(zip(*columns, strict=True))
+
+
+def _shown(value: float | None, *, signed: bool) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    return text.replace("-0.000", "0.000").replace("+0.000", "0.000")
