@@ -84,10 +84,7 @@ class NoviceAgent:
         if self._gives_up and gives_up(novice, len(submitted), shown, rng, self._process):
             return completion(GIVE_UP, info, self._fmt)
         if submitted:
-            known = [
-                adopt_names(program, submitted[-1], fixed_names(assignment))
-                for program in _near(submitted[-1], programs)
-            ]
+            known = _aims(submitted[-1], programs, fixed_names(assignment), rng)
             code = next_submission(novice, submitted, shown, known, rng, self._process)
         elif programs:
             own = programs[int(rng.integers(len(programs)))]
@@ -130,12 +127,15 @@ def read_dialog(dialog: Dialog) -> tuple[list[str], Shown]:
     return submitted, read_feedback(dialog[-1]["content"]) if answered else Shown("nothing")
 
 
-def _near(code: str, programs: Sequence[str]) -> list[str]:
-    """Return the two programs nearest to `code`: one to aim at, one to start over with."""
+def _aims(
+    code: str, programs: Sequence[str], names: frozenset[str], rng: np.random.Generator
+) -> list[str]:
+    """Return the program to aim at and one to start over with, in the names of the code."""
     first = nearest(code, programs)
-    rest = [program for program in programs if program != first]
-    second = nearest(code, rest)
-    return [program for program in (first, second) if program is not None]
+    if first is None:
+        return []
+    other = programs[int(rng.integers(len(programs)))]
+    return [adopt_names(program, code, names) for program in dict.fromkeys((first, other))]
 
 
 def _finished_programs(logs: LogIndex, assignment: Assignment) -> list[tuple[str, frozenset[str]]]:

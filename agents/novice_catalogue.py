@@ -17,7 +17,7 @@ from functools import cache
 from typing import Literal, TypeAlias
 
 from novicegym.agents.novice_source import Edit, Edits, Source, splice
-from novicegym.courses.syntax import ast_key, parse
+from novicegym.courses.syntax import ast_key, compiles
 
 Category: TypeAlias = Literal["syntax", "runtime", "logic"]
 """What the bug usually leads to: does not compile, raises, or gives a wrong answer."""
@@ -92,10 +92,9 @@ class BugKind:
 
     def shows(self, before: str, after: str) -> bool:
         """Whether an edit made this kind of bug: no program any more, or another one."""
-        parsed = parse(after) is not None
         if self.category == "syntax":
-            return not parsed
-        return parsed and ast_key(after) != ast_key(before)
+            return not compiles(after)
+        return compiles(after) and ast_key(after) != ast_key(before)
 
 
 _CATALOGUE: list[BugKind] = []

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import NamedTuple
 
-from novicegym.agents.novice_source import lex
+from novicegym.agents.novice_source import indent_of, lex
 
 _NEAREST_TRIED = 4
 
@@ -28,31 +29,30 @@ class Fault(NamedTuple):
     lines: tuple[str, ...]
 
 
-def words(code: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def words(code: str) -> tuple[str, ...]:
     """Return the lexemes of a program that count when two are compared."""
-    return [token.text for token in lex(code) if token.kind not in ("space", "comment")]
+    return tuple(token.text for token in lex(code) if token.kind not in ("space", "comment"))
 
 
-def likeness(a: Sequence[str], b: Sequence[str]) -> float:
-    """Return how alike two lists of lexemes are, in [0, 1]."""
-    return SequenceMatcher(None, a, b, autojunk=False).ratio()
+def likeness(a: str, b: str) -> float:
+    """Return how alike two programs are, in [0, 1], by their lexemes in order."""
+    return SequenceMatcher(None, words(a), words(b), autojunk=False).ratio()
 
 
 def nearest(code: str, programs: Sequence[str]) -> str | None:
     """Return the program most like `code`; the first of equals; None without programs."""
     if len(programs) < 2:
         return programs[0] if programs else None
-    own = words(code)
-    counts = Counter(own)
-    lexemes = [words(program) for program in programs]
+    own = Counter(words(code))
 
-    def shared(index: int) -> float:
-        common = (counts & Counter(lexemes[index])).total()
-        return common / max(1, len(own) + len(lexemes[index]))
+    def shared(program: str) -> float:
+        lexemes = Counter(words(program))
+        return (own & lexemes).total() / max(1, own.total() + lexemes.total())
 
     # Aligning is quadratic; shared lexemes bound it from above and leave few to align.
-    few = sorted(range(len(programs)), key=lambda index: (-shared(index), index))[:_NEAREST_TRIED]
-    return programs[min(few, key=lambda index: (-likeness(lexemes[index], own), index))]
+    few = sorted(programs, key=lambda program: -shared(program))[:_NEAREST_TRIED]
+    return min(few, key=lambda program: -likeness(program, code))
 
 
 def find_faults(code: str, target: str) -> list[Fault]:
@@ -64,7 +64,12 @@ def find_faults(code: str, target: str) -> list[Fault]:
         if tag == "equal":
             continue
         if b - a == d - c:
-            faults += [Fault(a + i, a + i + 1, (wanted[c + i],)) for i in range(b - a)]
+            for i in range(b - a):
+                line = Fault(a + i, a + i + 1, (wanted[c + i],))
+                if faults and _shifts(mine, faults[-1]) and _shifts(mine, line):
+                    last = faults.pop()
+                    line = Fault(last.start, line.end, last.lines + line.lines)
+                faults.append(line)
         else:
             faults.append(Fault(a, b, tuple(wanted[c:d])))
     return [fault for fault in faults if _matters(mine, fault)]
@@ -90,6 +95,13 @@ def differences(line: str, wanted: str) -> list[str]:
 
 def _lines(code: str) -> list[str]:
     return [line.rstrip() for line in code.rstrip().split("\n")]
+
+
+def _shifts(mine: Sequence[str], fault: Fault) -> bool:
+    """Whether a fault gives its last line another indentation: a block is moved as a whole."""
+    if fault.start == fault.end or not fault.lines:
+        return False
+    return indent_of(mine[fault.end - 1]) != indent_of(fault.lines[-1])
 
 
 def _matters(mine: Sequence[str], fault: Fault) -> bool:

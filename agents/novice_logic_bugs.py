@@ -163,7 +163,9 @@ def wrong_initial_value(source: Source) -> Iterator[Edits]:
 def wrong_constant(source: Source) -> Iterator[Edits]:
     for node in source.nodes(ast.Constant):
         text = source.segment(node)
-        if re.fullmatch(r"\d+", text) and not isinstance(source.parents.get(node), ast.Assign):
+        if re.fullmatch("[0-9]{1,9}", text) and not isinstance(
+            source.parents.get(node), ast.Assign
+        ):
             number = int(text)
             yield one(source.start(node), source.end(node), str(number + 1))
             if number > 0:

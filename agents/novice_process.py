@@ -50,7 +50,7 @@ Move: TypeAlias = Literal["tinker", "cosmetic", "revert", "start_over", "resubmi
 class Process:
     """The parameters of the model. docs/cs1.md says what they were tuned on."""
 
-    first_bugs: float = 6.5
+    first_bugs: float = 8.5
     """Mean number of bugs in a first submission of 15 lines by a student of ability 0."""
     first_slip: float = 0.2
     """Chance of a syntax slip in a first submission."""
@@ -59,9 +59,9 @@ class Process:
     repair: Mapping[Sight, float] = field(
         default_factory=lambda: {
             "syntax": 0.95,
-            "runtime": 0.35,
-            "limit": 0.6,
-            "case": -1.3,
+            "runtime": 0.8,
+            "limit": 0.8,
+            "case": -1.2,
             "summary": -1.4,
             "grade": -1.6,
             "nothing": -1.8,
@@ -76,11 +76,11 @@ class Process:
     """Chance that a repair is followed by another one in the same submission."""
     moves: Mapping[Move, float] = field(
         default_factory=lambda: {
-            "tinker": 0.68,
+            "tinker": 0.7,
             "cosmetic": 0.16,
             "revert": 0.1,
             "start_over": 0.04,
-            "resubmit": 0.05,
+            "resubmit": 0.04,
         }
     )
     """What a student does who does not repair: shares."""
@@ -90,7 +90,7 @@ class Process:
     """Kinds of bugs a student believes in."""
     misconception_weight: float = 6.0
     """How many times more often such a bug is made."""
-    runtime_weight: float = 0.2
+    runtime_weight: float = 0.12
     """How often bugs that raise are made, against bugs that give wrong answers."""
     give_up: float = 0.02
     """Chance of giving up per failed submission after the third, at middling persistence."""
@@ -128,6 +128,8 @@ class Shown(NamedTuple):
     sight: Sight
     line: int | None = None
     """The 1-based line the feedback points at."""
+    name: str = ""
+    """The name of which it says that it has no value."""
 
 
 def draw_novice(rng: np.random.Generator, process: Process) -> Novice:
@@ -156,7 +158,8 @@ def read_feedback(text: str) -> Shown:
     if "too long" in text or "too much memory" in text:
         return Shown("limit")
     if re.search(r"^\s*(error:.*)?\w*(Error|Exception|Interrupt)\b", text, re.MULTILINE):
-        return Shown("runtime", lines[-1] if lines else None)
+        name = re.search(r"(?:Name|UnboundLocal)Error: .*?'(\w+)'", text)
+        return Shown("runtime", lines[-1] if lines else None, name.group(1) if name else "")
     if "stops with an error" in text:
         return Shown("runtime")
     if "is correct" in text or "Grade: 100/100" in text:
@@ -207,7 +210,7 @@ def next_submission(
     odds = process.repair[shown.sight] + process.skill_slope * novice.ability
     if target is not None and rng.random() < 1 / (1 + math.exp(-odds)):
         # A known program that is told to be wrong has no faults left to find: take another.
-        changed = _repaired(code, faults, shown.line, rng, process) if faults else target
+        changed = _repaired(code, faults, shown, rng, process) if faults else target
         if changed == code and len(programs) > 1:
             changed = nearest(code, [p for p in programs if p != target]) or code
     else:
@@ -250,12 +253,12 @@ def plant(
             near = 1.0 / (1.0 + gaps) ** 3
             if near.max() < 0.03:
                 continue
-            chosen = rng.choice(len(places), p=near / near.sum())
+            chosen = int(rng.choice(len(places), p=near / near.sum()))
         else:
-            chosen = rng.integers(len(places))
-        if _may_hang(source, places[int(chosen)]) and rng.random() < process.seen_hanging:
+            chosen = int(rng.integers(len(places)))
+        if _may_hang(source, places[chosen]) and rng.random() < process.seen_hanging:
             continue
-        after = splice(code, places[int(chosen)])
+        after = splice(code, places[chosen])
         if kind.shows(code, after) or (source.tree is None and after != code):
             return after
     return code
@@ -288,20 +291,26 @@ def _weight(kind: BugKind, novice: Novice, process: Process) -> float:
 
 
 def _repaired(
-    code: str, faults: list[Fault], line: int | None, rng: np.random.Generator, process: Process
+    code: str, faults: list[Fault], shown: Shown, rng: np.random.Generator, process: Process
 ) -> str:
     """Return `code` with a fault mended, or several."""
     left = list(faults)
     mended: list[Fault] = []
     while left and (not mended or rng.random() < process.more_repairs):
-        if line is None or mended:
+        if shown.line is None or mended:
             index = int(rng.integers(len(left)))
         else:
-            gaps = np.array([_gap(fault, line) for fault in left], dtype=float)
-            near = 1.0 / (1.0 + gaps) ** 2
-            index = int(rng.choice(len(left), p=near / near.sum()))
+            pull = np.array([_pull(fault, shown.line, shown.name) for fault in left])
+            index = int(rng.choice(len(left), p=pull / pull.sum()))
         mended.append(_part(code, left.pop(index), rng))
     return mend(code, mended)
+
+
+def _pull(fault: Fault, line: int, name: str) -> float:
+    """Return how strongly a feedback that points at a line and a name points at a fault."""
+    near = 1.0 / (1.0 + _gap(fault, line)) ** 3
+    named = bool(name) and any(re.search(rf"\b{name}\b", text) for text in fault.lines)
+    return near + 0.5 * named
 
 
 def _gap(fault: Fault, line: int) -> int:
@@ -375,7 +384,7 @@ def _cosmetic(code: str, rng: np.random.Generator) -> str:
         del lines[comments[int(rng.integers(len(comments)))]]
     elif choice < 0.6 and blanks:
         del lines[blanks[int(rng.integers(len(blanks)))]]
-    elif choice < 0.8:
+    elif choice < 0.8 and not re.search("['\"]", lines[number]):
         lines[number] = re.sub(r"(?<=\w)(=|\+|-|<|>)(?=\w)", r" \1 ", lines[number], count=1)
     else:
         lines.insert(number, "")

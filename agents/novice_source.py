@@ -16,11 +16,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from keyword import kwlist
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from novicegym.courses.syntax import parse
 
 Node = TypeVar("Node", bound=ast.AST)
+Other = TypeVar("Other", bound=ast.AST)
 
 BUILTINS = frozenset(dir(builtins))
 RESERVED = frozenset(kwlist) | BUILTINS
@@ -158,8 +159,12 @@ class Source:
             visit(self.tree)
         return found
 
-    def nodes(self, *kinds: type[Node]) -> list[Node]:
-        """Return the nodes of these kinds in source order, those inside f-strings left out."""
+    @overload
+    def nodes(self, kind: type[Node], /) -> list[Node]: ...
+    @overload
+    def nodes(self, kind: type[Node], other: type[Other], /) -> list[Node | Other]: ...
+    def nodes(self, *kinds: type[ast.AST]) -> list[Any]:
+        """Return the nodes of these kinds in tree order, those inside f-strings left out."""
         return [node for node in self._walk if isinstance(node, kinds)]
 
     @cached_property

@@ -24,7 +24,6 @@ from novicegym.agents.novice_source import (
     lex,
     splice,
 )
-from novicegym.courses.syntax import same_ast
 
 _COMMENTS = {
     "for": ("go through them", "loop", "for each one"),
@@ -202,5 +201,9 @@ def adopt_names(program: str, code: str, fixed_names: frozenset[str]) -> str:
     for (mine, theirs), _ in sorted(votes.items(), key=lambda item: (-item[1], item[0])):
         if mine not in mapping and theirs not in mapping.values():
             mapping[mine] = theirs
-    renamed = source.rename(mapping)
-    return renamed if same_ast(renamed, program, "alpha") else program
+    kept = {token.text for token in own if token.kind == "name"} - set(mapping)
+    while clashes := [mine for mine, theirs in mapping.items() if theirs in kept]:
+        for mine in clashes:
+            del mapping[mine]
+        kept.update(clashes)
+    return source.rename(mapping)

@@ -18,43 +18,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from novicegym.courses.model import Assignment
-from novicegym.courses.suite import CallCase, TestSuite
+from novicegym.courses.readers.assignments import open_assignments
 from novicegym.grading.grader import Grader
 
 csv.field_size_limit(1 << 30)
-
-
-def _value(data: object) -> object:
-    if isinstance(data, list):
-        return [_value(item) for item in data]
-    if isinstance(data, dict):
-        [(kind, body)] = data.items()
-        return {"tuple": tuple, "set": set}[kind](_value(item) for item in body)
-    return data
-
-
-def _assignments(path: Path) -> dict[str, Assignment]:
-    assignments = {}
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        cases = tuple(
-            CallCase(
-                call=case.get("expr")
-                or f"{row['entry_point']}({', '.join(repr(_value(a)) for a in case['args'])})",
-                expected=_value(case["expected"]),
-                tolerance=float(row.get("tolerance") or 0),
-                strict_types=bool(row.get("strict_number_type")),
-            )
-            for case in row["cases"]
-        )
-        suite = TestSuite(
-            cases=cases,
-            setup=row.get("prelude") or "",
-            forbidden_methods=tuple(row.get("forbidden_methods") or ()),
-        )
-        name = row["assignment_id"]
-        assignments[name] = Assignment(name, row["title"], row["prompt"], suite)
-    return assignments
 
 
 def _read_nus(folder: Path) -> list[tuple[str, str, str, bool]]:
@@ -93,7 +60,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--codes", action="store_true", help="print the programs that disagree")
     options = parser.parse_args()
-    assignments = _assignments(options.folder / "assignments.json")
+    assignments = open_assignments(options.folder / "assignments.json")
     read = _read_nus if options.data == "nus" else _read_itap
     every = read(options.folder)
     rows = [row for row in every if row[0] in assignments and options.only in (None, row[0])]

@@ -67,7 +67,7 @@ def load_with_report(
         bad_rows: "error" stops at the first bad row with a CourseError that names it; "skip"
             writes bad rows to a rejects file, one JSON object each, and goes on.
         rejects: The rejects file (default: INPUT.rejects.jsonl in the current directory).
-        repairs: Names of the repairs to make (`readers.intake`); None makes those that
+        repairs: Name or names of the repairs to make (`readers.intake`); None makes those that
             cannot be wrong: crlf_to_lf, and drop_trailing_backslash where the log proves it.
         name: The course's name (default: after the input).
         options: What the reader takes: `tests`, and what is the format's own.
@@ -104,6 +104,8 @@ def load_with_report(
     if rejects is None:
         rejects = f"{Path(path).stem or scheme}.rejects.jsonl"
     mode: BadRows = "skip" if bad_rows == "skip" else "error"
+    if isinstance(repairs, str):
+        repairs = (repairs,)
     intake = Intake(os.fspath(spec), bad_rows=mode, rejects=Path(rejects), repairs=repairs)
     try:
         own_name, assignments = reader(path, intake, **options)

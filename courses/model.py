@@ -79,7 +79,7 @@ class Course:
     """A course's assignments and its students' trajectories."""
 
     name: str
-    assignments: Mapping[str, Assignment]
+    assignments: Mapping[str, Assignment] = field(repr=False)
     trajectories: Trajectories = field(default=(), repr=False)
     synthetic: bool = False
     """True when no human wrote the submissions."""

@@ -36,7 +36,7 @@ COURSE_FILE, ASSIGNMENTS_FILE, SUBMISSIONS_FILE = (
     "assignments.jsonl",
     "submissions.parquet",
 )
-_COMPRESSION_LEVEL = 12  # higher levels save a few per cent of size and cost three times the time
+_COMPRESSION_LEVEL = 12  # on the embedded course 19 is 10 % smaller and nine times slower
 
 _COUNTED = ("assignments", "students", "trajectories", "submissions")
 
@@ -234,8 +234,9 @@ def _to_disk(file: BinaryIO) -> None:
 
 def _read_document(path: Path) -> dict[str, Any]:
     fail = partial(CourseError, file=str(path))
+    content = _read_bytes(path)
     try:
-        document = json.loads(_read_bytes(path))
+        document = json.loads(content)
     except ValueError as error:
         raise fail(f"not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -262,3 +263,5 @@ def _read_bytes(path: Path) -> bytes:
             f"{SUBMISSIONS_FILE}",
             file=str(path),
         ) from None
+    except OSError as error:
+        raise CourseError(f"cannot be read: {error.strerror}", file=str(path)) from None

@@ -7,9 +7,13 @@ Not covered: running or comparing anything, which is `novicegym.grading`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from novicegym.courses.values import Value, decode_value, encode_value
+
+TypeRule: TypeAlias = Literal["python", "plain", "strict"]
+"""Which numbers of different types may be equal. python: all, True and 1 too, as `==` says;
+plain: 3 and 3.0; strict: none. A list never equals a tuple, nor a text its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,7 @@ class CallCase:
     name: str = ""
     tolerance: float = 0.0
     """Largest accepted |actual - expected| of two numbers, at any depth; 0 means equal."""
-    strict_types: bool = False
-    """Whether 3 and 3.0 differ. True and 1, or a list and a tuple, always differ."""
+    types: TypeRule = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,8 @@ def _case_to_json(case: CallCase | IOCase) -> dict[str, Any]:
         data = {"call": case.call, "expected": encode_value(case.expected)}
         if case.tolerance:
             data["tolerance"] = case.tolerance
-        if case.strict_types:
-            data["strict_types"] = True
+        if case.types != "plain":
+            data["types"] = case.types
     if case.name:
         data["name"] = case.name
     return data
@@ -114,11 +117,14 @@ def _case_to_json(case: CallCase | IOCase) -> dict[str, Any]:
 
 def _case_from_json(data: dict[str, Any]) -> CallCase | IOCase:
     if "call" in data:
+        types = data.get("types", "plain")
+        if types not in get_args(TypeRule):
+            raise ValueError(f"types must be one of {get_args(TypeRule)}, got {types!r}")
         return CallCase(
             call=data["call"],
             expected=decode_value(data["expected"]),
             name=data.get("name", ""),
             tolerance=float(data.get("tolerance", 0.0)),
-            strict_types=bool(data.get("strict_types", False)),
+            types=types,
         )
     return IOCase(stdin=data["stdin"], stdout=data["stdout"], name=data.get("name", ""))

@@ -43,7 +43,7 @@ RECORDS = pa.schema(
         ("logged_grade_den", pa.int64()),
         ("logged_outcome", pa.string()),
         ("logged_case_bits", pa.string()),
-        ("logged_length", pa.int32()),  # submissions of the whole logged trajectory
+        ("logged_length", pa.int32()),  # logged submissions up to the first fully correct one
         ("final_logged_grade_num", pa.int64()),
         ("final_logged_grade_den", pa.int64()),
         # what the policy did; null where it had stopped before

@@ -1,7 +1,9 @@
 """Rollouts: the paper's evaluation is nothing but episodes from every logged position.
 
 For every trajectory and every position t the protocol allows, the policy plays up to
-`horizon` steps from the logged prefix (paper, section 5.3). Work is split into shards of
+`horizon` steps from the logged prefix (paper, section 5.3). A student is done with her first
+fully correct submission: what she submitted after it is neither a start nor a counterpart
+(SPEC A2), or the logged student herself would not be covered. Work is split into shards of
 consecutive trajectories, written as they finish: a killed run, started again with the same
 command, goes on where it was and ends with the same bytes.
 
@@ -122,10 +124,13 @@ def _play_all(
     batch_size: int,
     grader: Grader,
 ) -> list[dict[str, Any]]:
+    logged = _logged_verdicts(course, trajectories, grader)
     starts = [
         start
         for trajectory in trajectories
-        for start in all_starts(course, trajectory, protocol.min_position)
+        for start in all_starts(
+            course, _until_correct(trajectory, logged[trajectory.key]), protocol.min_position
+        )
     ]
     reward = make_reward("tiered")
     played = [
@@ -158,7 +163,6 @@ def _play_all(
             for one, completion, value in zip(batch, completions, rewards, strict=True):
                 one.completions.append(completion)
                 one.rewards.append(value)
-    logged = _logged_verdicts(course, trajectories, grader)
     return [row for one in played for row in one.rows(logged)]
 
 
@@ -177,6 +181,13 @@ def _logged_verdicts(
     }
 
 
+def _until_correct(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Trajectory:
+    for index, verdict in enumerate(verdicts, start=1):
+        if verdict.correct:
+            return replace(trajectory, submissions=trajectory.submissions[:index])
+    return trajectory
+
+
 @dataclass(slots=True)
 class _Played:
     """An episode with what the policy said and earned in it."""
@@ -193,7 +204,7 @@ class _Played:
         submissions = start.trajectory.submissions
         verdicts = logged[start.trajectory.key]
         steps = min(episode.rules.horizon, len(submissions) - start.position)
-        final = verdicts[-1].grade
+        final = verdicts[len(submissions) - 1].grade
         rows = []
         for step in range(1, steps + 1):
             target = verdicts[start.position + step - 1]

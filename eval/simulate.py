@@ -66,14 +66,14 @@ _DAYS_PER_LESSON = 3.5
 def simulate_course(
     seed: int,
     students: Sequence[int] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     grader: Grader | None = None,
     process: Process | None = None,
 ) -> Course:
     """Return cs1 with the logs of its students, or of those with these indices.
 
-    progress: called with the number of submissions of each round. All trajectories are played
-    in lockstep, so that each round is graded as one batch.
+    progress: called with (trajectories done, trajectories in all). All are played in lockstep,
+    so that each round of submissions is graded as one batch.
     """
     assignments = load_assignments()
     process, grader = process or Process(), grader or shared_grader()
@@ -90,9 +90,9 @@ def simulate_course(
     while playing:
         completions = [_submission(seat, episode, process) for seat, episode in playing]
         play([episode for _, episode in playing], completions, grader, _unrewarded)
-        if progress is not None:
-            progress(len(playing))
         playing = [(seat, episode) for seat, episode in playing if not episode.stop]
+        if progress is not None:
+            progress(len(seats) - len(playing), len(seats))
     logs = tuple(_logged(seat, episode) for seat, episode in zip(seats, episodes, strict=True))
     return Course("cs1", assignments, logs, synthetic=True)
 
@@ -136,7 +136,7 @@ def _seats(
         lessons.setdefault(assignment.lesson or assignment.id, []).append(assignment)
     count = int(rng.choice(_COUNTS, p=_COUNT_SHARES))
     done = np.sort(rng.choice(len(lessons), size=min(count, len(lessons)), replace=False))
-    seats = []
+    seats: list[_Seat] = []
     for place in done:
         variants = list(lessons.values())[int(place)]
         # Teachers set the first variant of a lesson more often, so that one is the most done.
@@ -207,7 +207,7 @@ def _submission(seat: _Seat, episode: Episode, process: Process) -> str:
 def _logged(seat: _Seat, episode: Episode) -> Trajectory:
     rng = np.random.default_rng([*seat.key, 0, 1])
     at = seat.begins
-    submissions = []
+    submissions: list[Submission] = []
     for code, verdict in episode.turns:
         if verdict is None:
             continue

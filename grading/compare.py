@@ -1,9 +1,9 @@
 """Whether what a program gave is what the test expects.
 
 Values: deep equality in which types matter: True is not 1, a list is no tuple, text no bytes,
-a set no frozenset; 3 equals 3.0 unless `strict_types`; two numbers may differ by the tolerance, at
-any depth; nan equals nan; the order of sets and dicts does not count. An opaque object equals
-nothing.
+a set no frozenset; 3 equals 3.0 (`TypeRule` widens or narrows that); two numbers may differ by
+the tolerance, at any depth; nan equals nan; the order of sets and dicts does not count. An
+opaque object equals nothing.
 
 Output: line by line; white space at the end of a line and blank lines at the end are ignored.
 Everything else counts: white space at the start of a line, capitals, blank lines in between.
@@ -14,31 +14,34 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from novicegym.courses.suite import TypeRule
 from novicegym.courses.values import Value
 from novicegym.grading.canonical import Opaque
 
 
 def equal_values(
-    actual: Value | Opaque, expected: Value, *, tolerance: float = 0.0, strict_types: bool = False
+    actual: Value | Opaque, expected: Value, *, tolerance: float = 0.0, types: TypeRule = "plain"
 ) -> bool:
     """Return whether `actual`, of plain builtin types, equals `expected` by the rules above."""
     if isinstance(actual, Opaque):
         return False
+    if types == "python":
+        actual, expected = _number_if_bool(actual), _number_if_bool(expected)
     kind, wanted = type(actual), type(expected)
     if kind is not wanted:
         numeric = {kind, wanted} <= {int, float, complex}
-        return numeric and not strict_types and _equal_numbers(actual, expected, tolerance)
+        return numeric and types != "strict" and _equal_numbers(actual, expected, tolerance)
     if kind in (int, float, complex):
         return _equal_numbers(actual, expected, tolerance)
     if kind in (list, tuple):
         return len(actual) == len(expected) and all(
-            equal_values(a, e, tolerance=tolerance, strict_types=strict_types)
+            equal_values(a, e, tolerance=tolerance, types=types)
             for a, e in zip(actual, expected, strict=True)
         )
     if kind is dict:
-        return _equal_dicts(actual, expected, tolerance, strict_types)
+        return _equal_dicts(actual, expected, tolerance, types)
     if kind in (set, frozenset):
-        return _equal_sets(actual, expected, tolerance, strict_types)
+        return _equal_sets(actual, expected, tolerance, types)
     return bool(actual == expected)
 
 
@@ -82,45 +85,51 @@ def _parts(number: Any) -> tuple[float, float]:
 
 
 def _equal_dicts(
-    actual: dict[Any, Any], expected: dict[Any, Any], tolerance: float, strict_types: bool
+    actual: dict[Any, Any], expected: dict[Any, Any], tolerance: float, types: TypeRule
 ) -> bool:
     if len(actual) != len(expected):
         return False
-    by_key = {_key(key, strict_types): item for key, item in actual.items()}
+    by_key = {_key(key, types): item for key, item in actual.items()}
     for key, item in expected.items():
-        wanted = _key(key, strict_types)
+        wanted = _key(key, types)
         if wanted not in by_key:
             return False
-        if not equal_values(by_key[wanted], item, tolerance=tolerance, strict_types=strict_types):
+        if not equal_values(by_key[wanted], item, tolerance=tolerance, types=types):
             return False
     return True
 
 
-def _equal_sets(actual: Any, expected: Any, tolerance: float, strict_types: bool) -> bool:
+def _equal_sets(actual: Any, expected: Any, tolerance: float, types: TypeRule) -> bool:
     if len(actual) != len(expected):
         return False
-    ours = {_key(member, strict_types) for member in actual}
-    theirs = {_key(member, strict_types) for member in expected}
+    ours = {_key(member, types) for member in actual}
+    theirs = {_key(member, types) for member in expected}
     if ours == theirs:
         return True
     numbers = all(type(n) in (int, float) for group in (actual, expected) for n in group)
     if not tolerance or not numbers:
         return False
     return all(
-        equal_values(a, e, tolerance=tolerance, strict_types=strict_types)
+        equal_values(a, e, tolerance=tolerance, types=types)
         for a, e in zip(sorted(actual), sorted(expected), strict=True)
     )
 
 
-def _key(value: Any, strict_types: bool) -> Any:
+def _key(value: Any, types: TypeRule) -> Any:
     """Return a hashable stand-in: equal keys exactly where `equal_values` says equal."""
+    if types == "python":
+        value = _number_if_bool(value)
     kind = type(value)
     if kind in (int, float, complex):
         if value != value:
             return ("number", repr(value))
-        return (kind.__name__ if strict_types else "number", value)
+        return (kind.__name__ if types == "strict" else "number", value)
     if kind is tuple:
-        return ("tuple", tuple([_key(item, strict_types) for item in value]))
+        return ("tuple", tuple([_key(item, types) for item in value]))
     if kind is frozenset:
-        return ("frozenset", frozenset([_key(item, strict_types) for item in value]))
+        return ("frozenset", frozenset([_key(item, types) for item in value]))
     return (kind.__name__, value)
+
+
+def _number_if_bool(value: Any) -> Any:
+    return int(value) if type(value) is bool else value

@@ -201,7 +201,7 @@ def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome,
         try:
             value = Opaque("too large") if _huge(tree, case.expected) else decode(tree)
             passed = equal_values(
-                value, case.expected, tolerance=case.tolerance, strict_types=case.strict_types
+                value, case.expected, tolerance=case.tolerance, types=case.types
             )
             actual = show_value(value)
         except (ValueError, RecursionError, OverflowError):
@@ -239,7 +239,7 @@ def _members(value: Any) -> int:
 
 
 def show_value(value: Any) -> str:
-    """Return the value as Python writes it; sets in a fixed order, long ints in base 16."""
+    """Return the value as Python writes it, sets in a fixed order."""
     try:
         return _show(value)
     except ValueError:  # an int of more digits than Python converts

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Limits:
     """The budget of one submission, all its test cases together."""
 
-    cpu_seconds: float = 1.0
+    cpu_seconds: float = 0.5
     """CPU time, the clock that does not run faster on a loaded machine. The test case in which
     it is used up fails, and so do the cases after it."""
     wall_seconds: float = 10.0

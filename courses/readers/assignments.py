@@ -7,7 +7,8 @@ file is a list of objects:
     entry_point                    name of the function asked for
     cases                          objects {args, expected}, {expr, expected} or {stdin, stdout};
                                    `args` are called with the entry point, `expr` is any expression
-    tolerance, strict_number_type  for all cases (see CallCase); a case may have its own tolerance
+    tolerance                      for all cases (see CallCase); a case may have its own
+    strict_number_type             true: 3 and 3.0 differ; python_equality: true: True equals 1
     prelude, forbidden_methods     code run before the student's; method names it must not call
     reference                      a correct program
     lesson, concepts, starter      as in Assignment
@@ -32,7 +33,7 @@ from typing import Any, BinaryIO
 
 from novicegym.courses.assignment_lines import parse_assignments
 from novicegym.courses.model import Assignment
-from novicegym.courses.suite import CallCase, IOCase, TestSuite
+from novicegym.courses.suite import CallCase, IOCase, TestSuite, TypeRule
 from novicegym.courses.values import decode_value
 from novicegym.errors import CourseError, UsageError
 
@@ -115,8 +116,14 @@ def _case(
         expected=decode_value(case["expected"]),
         name=name,
         tolerance=float(case.get("tolerance", entry.get("tolerance") or 0)),
-        strict_types=bool(entry.get("strict_number_type", False)),
+        types=_type_rule(entry),
     )
+
+
+def _type_rule(entry: Mapping[str, Any]) -> TypeRule:
+    if entry.get("strict_number_type"):
+        return "strict"
+    return "python" if entry.get("python_equality") else "plain"
 
 
 def _literal(value: object, number: int) -> str:

@@ -120,7 +120,8 @@ def as_flag(value: object) -> bool:
 
 def as_grade_or_flag(value: object, scale: float) -> float:
     """Return a grade in [0, 1] from points or from TRUE/FALSE."""
-    if isinstance(value, bool) or (isinstance(value, str) and value.strip().isalpha()):
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if isinstance(value, bool) or (text in _FLAGS and text.isalpha()):  # 1 is a point
         return float(as_flag(value))
     return as_grade(value, scale)
 

@@ -15,8 +15,8 @@ What is made of it:
 - `testcase` is a test script; a problem without one is left out with its trajectories, counted.
 - The lesson is what stands before the first "_" of the problem's id. The kind is its `type`,
   but "exam" for exam problems (`exam_kind=False` keeps their type), so that curation can tell.
-- One assignment per problem id. Where terms differ in prompt or tests, the first version read
-  counts for all, and the problem is named in the report.
+- One assignment per problem id. Where courses differ in prompt or tests, the version of the
+  earliest (the smallest course id) counts for all, and the problem is named in the report.
 - Redacted programs are kept and counted unless `include_redacted` is False: then they are left
   out. A trajectory does not show which of its programs are redacted.
 - Terms: semester and year of the course. The Hub has no table of courses: 2, 3 and 4 are

@@ -13,7 +13,7 @@ from novicegym.courses.readers.falconcode_problems import (
     as_max_score,
 )
 from novicegym.courses.readers.intake import Intake
-from novicegym.courses.readers.records import RowError, Record, Table
+from novicegym.courses.readers.records import Record, RowError, Table
 from novicegym.errors import CourseError, UsageError
 
 HUB_CONFIGS = ("submitted", "full")
@@ -80,6 +80,7 @@ def _take(record: Record, code: str, problems: Problems) -> None:
     course = record.key("course_id", "course")
     problem = Problem(
         id=record.key("problem_id", "assignment"),
+        course=course,
         prompt=record.get("prompt", as_text).strip() if record.has("prompt") else "",
         script=record.get("testcase", as_text) if record.has("testcase") else "",
         max_score=record.get("max_score", as_max_score),

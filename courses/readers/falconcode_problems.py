@@ -33,6 +33,8 @@ class Problem:
     """One problem as one row tells it."""
 
     id: str
+    course: str
+    """Id of the course that set it; may be empty."""
     prompt: str
     script: str
     """Empty when there is none."""
@@ -53,14 +55,14 @@ class Problems:
     _redacted: int = 0
 
     def add(self, problem: Problem) -> None:
-        """Take a problem; the first version read counts, or the first with tests."""
+        """Take a problem; of several versions the earliest course's counts, if it has tests."""
         first = self._first.setdefault(problem.id, problem)
         if first is problem or not problem.script:
             return
-        if not first.script:
-            self._first[problem.id] = problem
-        elif first.prompt != problem.prompt or first.script != problem.script:
+        if first.script and (first.prompt, first.script) != (problem.prompt, problem.script):
             self._differing.add(problem.id)
+        if not first.script or _course_order(problem.course) < _course_order(first.course):
+            self._first[problem.id] = problem
 
     def __contains__(self, problem_id: str) -> bool:
         return problem_id in self._first
@@ -102,12 +104,13 @@ class Problems:
     def tell(self) -> None:
         """Note the choices made."""
         if self._redacted:
-            self.intake.note(f"{self._redacted:,} redacted programs are kept")
+            noun = "program is" if self._redacted == 1 else "programs are"
+            self.intake.note(f"{self._redacted:,} redacted {noun} kept")
         if self._differing:
             names = ", ".join(sorted(self._differing))
             self.intake.note(
                 f"{len(self._differing):,} problems have several versions of prompt or tests; "
-                f"the first read counts: {names}"
+                f"the earliest course's counts: {names}"
             )
 
     def assignments(self) -> dict[str, Assignment]:
@@ -129,6 +132,11 @@ class Problems:
             concepts=problem.concepts,
         )
         return replace(assignment, kind="exam" if exam else problem.kind)
+
+
+def _course_order(course: str) -> tuple[int, str]:
+    """Course ids are numbers in the order of the semesters."""
+    return (int(course) if course.isdecimal() else 0, course)
 
 
 def as_max_score(value: object) -> float:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from novicegym.courses.readers.archive import Archive
-from novicegym.courses.readers.cells import as_blank, as_code, as_flag, as_number, as_text, as_time
+from novicegym.courses.readers.cells import as_code, as_flag, as_number, as_text, as_time
 from novicegym.courses.readers.falconcode_problems import Problem, Problems, as_max_score
-from novicegym.courses.readers.records import RowError, Record, read_table
+from novicegym.courses.readers.records import Record, RowError, read_table
 from novicegym.errors import CourseError
 
 CONCEPTS = (
@@ -101,8 +101,7 @@ def read_release(archive: Archive, files: Mapping[str, str], problems: Problems)
         try:
             problem = _problem(record)
             problems.add(problem)
-            course = record.values.get("course_id")
-            max_scores[problem.id, "" if as_blank(course) else as_text(course)] = problem.max_score
+            max_scores[problem.id, problem.course] = problem.max_score
             max_scores.setdefault((problem.id, ""), problem.max_score)
         except RowError as bad:
             intake.reject(record, bad, log_row=False)
@@ -111,9 +110,9 @@ def read_release(archive: Archive, files: Mapping[str, str], problems: Problems)
     for record in side_table("code_samples"):
         try:
             digest = record.key("hash", "hash")
-            codes[digest] = intake.add_code(record.get("source_code", as_code))
             if record.has("redacted") and record.get("redacted", as_flag):
                 redacted.add(digest)
+            codes[digest] = intake.add_code(record.get("source_code", as_code))
         except RowError as bad:
             intake.reject(record, bad, log_row=False)
 
@@ -157,6 +156,7 @@ def _problem(record: Record) -> Problem:
     column = "id" if "id" in record.values else "problem_id"
     return Problem(
         id=record.key(column, "problem"),
+        course=record.get("course_id", as_text) if record.has("course_id") else "",
         prompt=record.get("prompt", as_text).strip(),
         script=record.get("testcase", as_text) if record.has("testcase") else "",
         max_score=record.get("max_score", as_max_score),

@@ -34,7 +34,7 @@ import pyarrow as pa
 
 from novicegym.courses.columns import ColumnTrajectories, Int64s, group_bounds
 from novicegym.courses.model import Assignment, Course
-from novicegym.courses.readers.records import RowError, Record
+from novicegym.courses.readers.records import Record, RowError
 from novicegym.courses.readers.report import LeftOut, LoadReport, Rejected, Repair
 from novicegym.courses.syntax import compiles
 from novicegym.errors import CourseError, unknown_name
@@ -142,7 +142,7 @@ class Intake:
         """Raise CourseError for a bad row or, where bad rows are skipped, write it down."""
         if self._bad_rows == "error":
             raise CourseError(
-                f"{bad.reason} (bad rows can be skipped)",
+                f"{bad.reason} (--bad-rows skip sets such rows aside)",
                 file=record.file,
                 row=record.row,
                 field=bad.field,

@@ -36,7 +36,7 @@ from novicegym.courses.readers.cells import (
     as_time,
 )
 from novicegym.courses.readers.intake import Intake, microseconds
-from novicegym.courses.readers.records import RowError, Record, Table, read_table
+from novicegym.courses.readers.records import Record, RowError, Table, read_table
 from novicegym.errors import CourseError, UsageError, unknown_name
 
 MAIN_TABLE = "MainTable.csv"

@@ -75,7 +75,8 @@ class LoadReport:
             )
             lines.append(f"left out: {_count(out.rows, 'row')}{whole}: {what}")
         lines += [
-            f"repaired: {_count(repair.submissions, 'submission')}: {repair.rule} ({repair.description})"
+            f"repaired: {_count(repair.submissions, 'submission')}: {repair.rule}, "
+            f"{repair.description}"
             for repair in self.repairs
         ]
         lines += [

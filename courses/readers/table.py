@@ -23,7 +23,7 @@ from novicegym.courses.readers.cells import (
     as_time,
 )
 from novicegym.courses.readers.intake import Intake, microseconds
-from novicegym.courses.readers.records import RowError, Record, read_table
+from novicegym.courses.readers.records import Record, RowError, read_table
 from novicegym.errors import CourseError, UsageError, unknown_name
 
 USUAL_NAMES = {

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from novicegym.cli.options import (
     ERR,
+    OUT,
     BadRows,
     Columns,
     CourseSpec,
     Curate,
-    GradeScale,
     Json,
+    ReaderOptions,
     Regrade,
     Split,
     Tests,
     open_course,
+    print_curation,
     progress_bar,
 )
 from novicegym.errors import UsageError
@@ -29,9 +30,9 @@ from novicegym.errors import UsageError
 if TYPE_CHECKING:
     from novicegym.courses.model import Assignment, Course
     from novicegym.courses.stats import StatsRow
+    from novicegym.eval.process import ProcessStats
 
 app = typer.Typer(help="Look at logs, convert and curate them.", no_args_is_help=True)
-OUT = Console(highlight=False)
 
 
 @app.command("ls")
@@ -42,7 +43,7 @@ def ls(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(COURSE_FORMS, indent=2))
         return
-    table = Table("course", "what it is")
+    table = Table("COURSE", "what it is")
     for form, description in COURSE_FORMS.items():
         table.add_row(form, description)
     OUT.print(table)
@@ -88,7 +89,7 @@ def stats(
     spec: CourseSpec,
     tests: Tests = None,
     columns: Columns = None,
-    grade_scale: GradeScale = None,
+    reader: ReaderOptions = None,
     bad_rows: BadRows = "error",
     regrade: Regrade = False,
     curate: Curate = None,
@@ -109,7 +110,7 @@ def stats(
         spec,
         tests=tests,
         columns=columns,
-        grade_scale=grade_scale,
+        reader=reader,
         bad_rows=bad_rows,
         regrade=regrade,
         curate=curate,
@@ -127,7 +128,7 @@ def stats(
     OUT.print(_stats_table("by assignment", numbers.assignments))
     if process:
         for line in _process(course).lines():
-            OUT.print(line, markup=False)
+            print(line)
 
 
 @app.command("convert")
@@ -136,7 +137,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="Course directory to write.", show_default=False)],
     tests: Tests = None,
     columns: Columns = None,
-    grade_scale: GradeScale = None,
+    reader: ReaderOptions = None,
     bad_rows: BadRows = "error",
     regrade: Regrade = False,
     curate: Curate = None,
@@ -149,7 +150,7 @@ def convert(
         spec,
         tests=tests,
         columns=columns,
-        grade_scale=grade_scale,
+        reader=reader,
         bad_rows=bad_rows,
         regrade=regrade,
         curate=curate,
@@ -194,8 +195,6 @@ def curate(
     if as_json:
         print(json.dumps(report.to_json(), indent=2))
     else:
-        from novicegym.cli.options import print_curation
-
         print_curation(report)
     if out is not None:
         save_course(kept, out)
@@ -220,9 +219,18 @@ def make(
         raise UsageError(f"the only course that can be made is 'cs1', got {name!r}")
     target = out if out is not None else Path(f"{name}-{seed}")
     with progress_bar("simulating") as update:
-        course = simulate_course(seed, students=students, progress=update)
+        course = simulate_course(
+            seed, students=None if students is None else range(students), progress=update
+        )
     save_course(course, target)
     ERR.print(f"wrote {len(course.trajectories):,} trajectories to {target}", markup=False)
+
+
+def _process(course: Course) -> ProcessStats:
+    from novicegym.eval.process import process_stats
+
+    with progress_bar("grading") as update:
+        return process_stats(course, progress=update)
 
 
 def _title(course: Course) -> str:

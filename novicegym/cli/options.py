@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from novicegym.errors import UsageError
 
 if TYPE_CHECKING:
+    from novicegym.courses.curation import Counts, CurationReport
     from novicegym.courses.model import Course
 
-ERR = Console(stderr=True, highlight=False)
+# A pipe has no width: a table must not be folded for a terminal that is not there.
+OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 CourseSpec = Annotated[
     str,
@@ -48,8 +56,13 @@ Columns = Annotated[
         "assignment, code, time, order, grade, feedback, term.",
     ),
 ]
-GradeScale = Annotated[
-    float | None, typer.Option(help="For table: courses, the full mark: 1 or 100.")
+ReaderOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reader",
+        help="An option of the log format, NAME=VALUE, repeatable: grade_scale=100 (table), "
+        "config=full or include_local_runs=true (falconcode), events=Run.Program (progsnap2).",
+    ),
 ]
 BadRows = Annotated[
     str,
@@ -79,7 +92,7 @@ def open_course(
     *,
     tests: Path | None = None,
     columns: list[str] | None = None,
-    grade_scale: float | None = None,
+    reader: list[str] | None = None,
     bad_rows: str = "error",
     regrade: bool = False,
     curate: str | None = None,
@@ -89,23 +102,19 @@ def open_course(
     """Load, re-grade, curate and split a course, in this order; tell on stderr what was kept."""
     from novicegym.courses.load import load_with_report
 
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {
+        name: _option_value(text) for name, text in _pairs("--reader", reader).items()
+    }
     if tests is not None:
         options["tests"] = tests
     if columns:
-        options["columns"] = parse_columns(columns)
-    if grade_scale is not None:
-        options["grade_scale"] = grade_scale
+        options["columns"] = _pairs("--column", columns)
     course, report = load_with_report(spec, bad_rows=bad_rows, **options)
     if not quiet:
         for line in report.lines():
             ERR.print(line, markup=False)
     if regrade:
-        from novicegym.grading.grader import shared_grader
-        from novicegym.grading.regrade import regrade as grade_again
-
-        with progress_bar("grading") as update:
-            course = grade_again(course, shared_grader(), update)
+        course = _graded_anew(course, report.submissions)
     if curate is not None:
         from novicegym.courses.curation import curate as apply_steps
 
@@ -119,24 +128,43 @@ def open_course(
     return course
 
 
-def parse_columns(columns: list[str]) -> dict[str, str]:
-    """Return {field: column} from FIELD=COLUMN texts."""
-    mapping = {}
-    for text in columns:
-        field, equals, column = text.partition("=")
-        if not (field and equals and column):
-            raise UsageError(f"--column takes FIELD=COLUMN, got {text!r}")
-        mapping[field] = column
-    return mapping
+def _graded_anew(course: Course, submissions: int) -> Course:
+    """Return the course with our grades, kept on disk: it may be larger than the memory."""
+    from novicegym.courses.store import open_course as open_directory
+    from novicegym.courses.store import save_course
+    from novicegym.grading.grader import shared_grader
+    from novicegym.grading.regrade import regrade
+
+    folder = Path(tempfile.mkdtemp(prefix="novicegym-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with progress_bar("grading") as update:
+        graded = regrade(course, shared_grader(), lambda done: update(done, submissions))
+        save_course(graded, folder / "course")
+    return open_directory(folder / "course")
 
 
-def print_curation(report: object) -> None:
+def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+    """Return {name: value} from NAME=VALUE texts."""
+    pairs = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"{option} takes NAME=VALUE, got {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _option_value(text: str) -> bool | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def print_curation(report: CurationReport) -> None:
     """Print on stderr what each curation step kept."""
-    from rich.table import Table
-
-    from novicegym.courses.curation import CurationReport
-
-    assert isinstance(report, CurationReport)
     table = Table("step", "trajectories", "submissions", "students", "assignments", "keeps")
     before = report.before
     table.add_row("(before)", *_counts(before), "")
@@ -145,10 +173,7 @@ def print_curation(report: object) -> None:
     ERR.print(table)
 
 
-def _counts(counts: object) -> tuple[str, ...]:
-    from novicegym.courses.curation import Counts
-
-    assert isinstance(counts, Counts)
+def _counts(counts: Counts) -> tuple[str, ...]:
     return tuple(
         f"{value:,}"
         for value in (counts.trajectories, counts.submissions, counts.students, counts.assignments)

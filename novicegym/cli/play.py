@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from novicegym.cli.options import (
     ERR,
+    OUT,
     BadRows,
     Columns,
     CourseOption,
     Curate,
-    GradeScale,
     Json,
+    ReaderOptions,
     Regrade,
     Split,
     Tests,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from novicegym.eval.rollouts import RolloutProtocol
     from novicegym.eval.table import ResultTable
 
-OUT = Console(highlight=False)
-AGENTS = ("logged", "persistence", "retrieval", "reference", "novice")
 
 Feedback = Annotated[
     str, typer.Option(help="How much the grader says: none (PARA), grade, summary or full.")
@@ -82,7 +80,7 @@ def rollout(
     course: CourseOption = "cs1",
     tests: Tests = None,
     columns: Columns = None,
-    grade_scale: GradeScale = None,
+    reader: ReaderOptions = None,
     bad_rows: BadRows = "error",
     curate: Curate = None,
     regrade: Regrade = False,
@@ -121,7 +119,7 @@ def rollout(
         course,
         tests=tests,
         columns=columns,
-        grade_scale=grade_scale,
+        reader=reader,
         bad_rows=bad_rows,
         regrade=regrade,
         curate=curate,
@@ -181,6 +179,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the slice and of the agents.")] = 0,
 ) -> None:
     """Play all agents on a slice of the embedded course; write table and a page to look at."""
+    from novicegym.agents.registry import describe_agents
     from novicegym.courses.load import load_course
     from novicegym.courses.splits import take_split
     from novicegym.eval.records import write_atomically
@@ -191,7 +190,7 @@ def demo(
     selector = f"trajectories:{trajectories}:seed={seed}"
     played = take_split(test, selector)
     runs = []
-    for agent in AGENTS:
+    for agent, _ in describe_agents():
         run = out / agent
         source = {"course": "cs1", "split": selector}
         _play(played, whole, agent, run, PROTOCOLS["paper"], seed, 256, source)
@@ -217,10 +216,12 @@ def _play(
     from novicegym.agents.registry import make_agent
     from novicegym.eval.rollouts import rollout as play_rollout
 
+    # A console script does not look for a user's own MODULE:FACTORY where it is run.
+    sys.path.insert(0, str(Path.cwd()))
     with progress_bar(agent) as update:
         play_rollout(
             played,
-            make_agent(agent, pool, seed=seed),
+            make_agent(agent, pool, seed=seed, fmt=protocol.rules.format),
             out,
             protocol=protocol,
             seed=seed,

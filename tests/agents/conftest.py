@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from novicegym.agents.base import Agent
+from novicegym.courses.load import load_course
 from novicegym.courses.model import Assignment, Course, Submission, Trajectory
 from novicegym.courses.suite import CallCase, TestSuite
 from novicegym.dialogs.extract import extract_code
@@ -75,3 +77,10 @@ def submit(grader: Grader) -> Callable[..., str]:
         return extract_code(completion, code or None).code
 
     return play
+
+
+@pytest.fixture(scope="session")
+def itap(shared: Path) -> Course:
+    """Real logs of novices."""
+    folder = shared / "data" / "itap"
+    return load_course(f"progsnap2:{folder}", tests=folder / "assignments.json")

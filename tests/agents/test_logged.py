@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from novicegym.agents.logged import LoggedAgent
+from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.serialize import DialogFormat
 from novicegym.errors import UsageError
 
@@ -44,3 +45,20 @@ def test_free_play_is_refused_with_the_reason(submit, make_course, double) -> No
     agent = LoggedAgent(make_course(double, {"me": CODES}))
     with pytest.raises(UsageError, match="none of student 'nobody' on 'double'"):
         submit(agent, double, "x", student="nobody")
+
+
+@pytest.mark.parametrize("code_format", ["code", "dual"])
+def test_real_logs_are_replayed_to_the_character(itap, code_format) -> None:
+    agent = LoggedAgent(itap, fmt=DialogFormat(code=code_format))
+    replayed = 0
+    for trajectory in itap.trajectories:
+        previous = ""
+        for position, submission in enumerate(trajectory.submissions):
+            student_id, assignment_id = trajectory.key
+            info = {"student_id": student_id, "assignment_id": assignment_id}
+            info |= {"position": position, "step": 0, "code": previous}
+            [completion] = agent.act([[]], [info])
+            assert extract_code(completion, previous or None).code == submission.code
+            previous = submission.code
+            replayed += 1
+    assert replayed > 1000

@@ -95,3 +95,24 @@ def test_under_a_test_script_the_grades_stand_for_the_cases(submit, make_course,
     agent = RetrievalAgent(make_course(say, logs), grader=grader)
     assert submit(agent, say, "print('maybe')") == "b = 1"
     assert submit(agent, say, "print('oh yes')") == "a = 1"
+
+
+def test_on_real_logs_it_submits_what_another_student_submitted(itap, grader, submit) -> None:
+    agent = RetrievalAgent(itap, grader=grader)
+    authors: dict[tuple[str, str], set[str]] = {}
+    for trajectory in itap.trajectories:
+        for submission in trajectory.submissions[1:]:
+            key = (trajectory.assignment_id, submission.code)
+            authors.setdefault(key, set()).add(trajectory.student_id)
+    asked = 0
+    for trajectory in itap.trajectories:
+        if trajectory.assignment_id in ("oneToN", "isPunctuation", "kthDigit"):
+            assignment = itap.assignment(trajectory.assignment_id)
+            for position, submission in enumerate(trajectory.submissions, start=1):
+                student = trajectory.student_id
+                found = submit(
+                    agent, assignment, submission.code, student=student, position=position
+                )
+                assert authors[assignment.id, found] - {student}
+                asked += 1
+    assert asked > 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 from collections.abc import Iterator, Sequence
@@ -13,16 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novicegym.courses.curation import (
-    PRESETS,
     Counts,
     CurationStep,
     curate,
     describe_steps,
     parse_steps,
 )
+from novicegym.courses.curation_rules import PRESETS
+from novicegym.courses.load import load_course
 from novicegym.courses.model import Assignment, Course, Submission, Trajectory
 from novicegym.courses.store import open_course, save_course
 from novicegym.courses.suite import CallCase, TestSuite
+from novicegym.courses.syntax import ast_key
 from novicegym.errors import UsageError
 
 SUITE = TestSuite(cases=(CallCase("f(1)", 1),))
@@ -330,3 +333,17 @@ def test_presets_unfold_and_every_step_is_described() -> None:
     described = {usage.partition(":")[0].partition("[")[0] for usage, _ in describe_steps()}
     named = {name.partition(":")[0] for steps in PRESETS.values() for name in steps}
     assert named | set(PRESETS) <= described
+
+
+def test_the_papers_steps_on_real_logs(shared: Path) -> None:
+    folder = shared / "data" / "itap"
+    itap = load_course(f"progsnap2:{folder}", tests=folder / "assignments.json")
+    after, report = curate(itap, "paper")
+    broken = report.steps[3].removed.submissions / report.steps[2].kept.submissions
+    assert 0.1 < broken < 0.25  # the data's own description says 0.207 over all students
+    assert 0 < report.steps[4].removed.submissions < 100
+    for t in after.trajectories:
+        keys = [ast_key(s.code) for s in t.submissions]
+        assert not any(key.startswith("unparsable") for key in keys)
+        assert all(one != two for one, two in itertools.pairwise(keys))
+    assert sum(len(t.submissions) for t in after.trajectories) == report.after.submissions

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from novicegym.courses.load import load_course
 from novicegym.courses.model import Assignment, Course, Submission, Trajectory
 from novicegym.courses.stats import StatsRow, course_stats
 from novicegym.courses.suite import CallCase, TestSuite
@@ -80,3 +82,13 @@ def test_an_empty_course_has_no_mean_length() -> None:
     assert stats.total.trajectories == 0
     assert stats.total.mean_length is None
     assert stats.terms == ()
+
+
+def test_the_real_logs_have_their_known_size(shared: Path) -> None:
+    folder = shared / "data" / "itap"
+    course = load_course(f"progsnap2:{folder}", tests=folder / "assignments.json")
+    total = course_stats(course).total
+    assert (total.trajectories, total.submissions) == (633, 2030)
+    assert (total.students, total.assignments) == (60, 33)
+    assert 0.75 < total.succeeded / total.trajectories < 0.82
+    assert total.unknown == 0

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from novicegym.agents.logged import LoggedAgent
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import NovicegymError, UsageError
@@ -80,6 +82,19 @@ def test_paper_protocol_starts_after_three_submissions(
     run = rollout(small_course, Script(*[WRONG] * 5), tmp_path / "run", grader=grader)
     rows = read_records(run).to_pylist()
     assert {row["position"] for row in rows} == {3, 4}
+
+
+def test_student_is_done_with_her_first_correct_submission(
+    small_course: Course, grader: Grader, tmp_path: Path
+) -> None:
+    ann = small_course.trajectories[0]
+    on_and_on = replace(ann, submissions=ann.submissions + ann.submissions[-2:])
+    course = Course("long", small_course.assignments, (on_and_on,))
+    agent = LoggedAgent(course)
+    rows = read_records(rollout(course, agent, tmp_path / "run", grader=grader)).to_pylist()
+    assert [(row["position"], row["step"]) for row in rows] == [(3, 1), (3, 2), (4, 1)]
+    assert {(row["logged_length"], row["final_logged_grade_num"]) for row in rows} == {(5, 1)}
+    assert all(row["generated_code"] == row["logged_code"] for row in rows)
 
 
 def test_killed_run_goes_on_and_ends_with_the_same_bytes(

@@ -49,7 +49,7 @@ def carry(value: Any, room: int = ROOM) -> Any:
 @given(values)
 def test_canonical_text_brings_back_an_equal_value_of_the_same_types(value: Any) -> None:
     carried = carry(value)
-    assert equal_values(carried, value, strict_types=True)
+    assert equal_values(carried, value, types="strict")
     assert encode(carried, ROOM) == encode(value, ROOM)
 
 
@@ -123,10 +123,18 @@ def test_not_equal(actual: Any, expected: Any) -> None:
 
 
 def test_strict_types_tell_an_int_from_a_float() -> None:
-    assert not equal_values(3, 3.0, strict_types=True)
-    assert not equal_values([{"a": 3}], [{"a": 3.0}], strict_types=True)
-    assert not equal_values({3}, {3.0}, strict_types=True)
-    assert equal_values([3.0], [3.0], strict_types=True)
+    assert not equal_values(3, 3.0, types="strict")
+    assert not equal_values([{"a": 3}], [{"a": 3.0}], types="strict")
+    assert not equal_values({3}, {3.0}, types="strict")
+    assert equal_values([3.0], [3.0], types="strict")
+
+
+def test_python_types_take_a_bool_for_its_number_at_any_depth() -> None:
+    assert equal_values(False, 0, types="python")
+    assert equal_values([{"a": True}, {1}], [{"a": 1.0}, {True}], types="python")
+    assert not equal_values(True, 2, types="python")
+    assert not equal_values([1], (1,), types="python")
+    assert not equal_values(False, 0)
 
 
 def test_tolerance_counts_at_any_depth() -> None:
