@@ -53,7 +53,7 @@ LITERATURE = {
     "sirkia2012": "T. Sirkiä, J. Sorva. Exploring programming misconceptions: an analysis of "
     "student mistakes in visual program simulation exercises. Koli Calling 2012.",
     "mccall2014": "D. McCall, M. Kölling. Meaningful categorisation of novice programmer errors. "
-    "Frontiers in Education 2014.",
+    "IEEE Frontiers in Education Conference 2014.",
     "altadmri2015": "A. Altadmri, N. C. C. Brown. 37 million compilations: investigating novice "
     "programming mistakes in large-scale student data. SIGCSE 2015.",
     "brown2017": "N. C. C. Brown, A. Altadmri. Novice Java programming mistakes: large-scale data "

@@ -37,6 +37,15 @@ READERS: dict[str, Callable[..., tuple[str, dict[str, Assignment]]]] = {
     "table": read_table_course,
 }
 
+COURSE_FORMS = {
+    "cs1": "the embedded course; its students are synthetic",
+    "DIRECTORY": "a course directory, as `novicegym course convert` writes it",
+    "falconcode:PATH": "FalconCode: the official CSV tables, or the Hub layout koutch/falcon_code",
+    "progsnap2:PATH": "ProgSnap2: a directory or zip, tests in a JSON file",
+    "table:PATH": "any table of submissions: CSV, JSONL or Parquet, with a column mapping",
+}
+"""How a course can be named, and what each form opens."""
+
 _RAW_OPTIONS = ("bad_rows", "rejects", "repairs", "name")
 
 
@@ -109,6 +118,8 @@ def load_with_report(
     intake = Intake(os.fspath(spec), bad_rows=mode, rejects=Path(rejects), repairs=repairs)
     try:
         own_name, assignments = reader(path, intake, **options)
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from None
     finally:
         intake.close()
     return intake.finish(name or own_name, assignments)

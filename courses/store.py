@@ -56,8 +56,8 @@ def save_course(course: Course, directory: str | os.PathLike[str]) -> None:
     if target.exists() and not target.is_dir():
         raise CourseError("not a directory; a course is saved as one", file=str(target))
     apart = target.absolute().parent / f".{target.absolute().name}.{os.getpid()}.tmp"
-    apart.mkdir(parents=True)
     try:
+        apart.mkdir(parents=True)
         _write_assignments(course, apart / ASSIGNMENTS_FILE)
         counts = _write_submissions(course, apart / SUBMISSIONS_FILE)
         document = {
@@ -74,6 +74,8 @@ def save_course(course: Course, directory: str | os.PathLike[str]) -> None:
         else:
             for name in (SUBMISSIONS_FILE, ASSIGNMENTS_FILE, COURSE_FILE):
                 os.replace(apart / name, target / name)
+    except OSError as error:
+        raise CourseError(f"cannot be written: {error.strerror}", file=str(target)) from None
     finally:
         shutil.rmtree(apart, ignore_errors=True)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
@@ -115,7 +114,7 @@ def arrow_records(file: str, batches: Iterator[pa.RecordBatch]) -> Iterator[Reco
 
 def _read_csv(file: str, stream: BinaryIO, delimiter: str) -> Table:
     # The limit is the csv module's only, process-wide one; programs may be longer than 128 kB.
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(2**31 - 1)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:

@@ -278,7 +278,7 @@ def test_the_agent_repairs_code_it_did_not_write(grader: Grader) -> None:
 
 
 def test_giving_up_is_opt_in(grader: Grader) -> None:
-    hopeless = Process(repair=dict.fromkeys(SIGHTS, -9.0), give_up=1e6)
+    hopeless = Process(repair=dict.fromkeys(SIGHTS, -9.0), first_slip=1e6, give_up=1e6)
     quitter = NoviceAgent(COURSE, gives_up=True, process=hopeless)
     assert [e.stop for e in free_play(quitter, TRIED, 6, grader)] == ["exit"] * len(TRIED)
     keeps = free_play(NoviceAgent(COURSE, process=hopeless), TRIED, 6, grader)

@@ -363,3 +363,5 @@ def test_target_that_is_a_file_is_refused(tmp_path: Path) -> None:
         save_course(plain_course([1]), tmp_path / "c")
     with pytest.raises(CourseError, match="no such course directory"):
         open_course(tmp_path / "c")
+    with pytest.raises(CourseError, match="cannot be written"):
+        save_course(plain_course([1]), tmp_path / "c" / "inside")

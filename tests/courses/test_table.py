@@ -206,6 +206,10 @@ def test_rejects_go_where_the_user_says(tests_file: Path, tmp_path: Path) -> Non
     rejects = tmp_path / "mine.jsonl"
     load_course(spec, bad_rows="skip", tests=tests_file, rejects=rejects)
     assert len(rejects.read_text().splitlines()) == 1
+    with pytest.raises(UsageError, match=r"no-folder/rejects: No such file or directory"):
+        load_course(
+            spec, bad_rows="skip", tests=tests_file, rejects=tmp_path / "no-folder" / "rejects"
+        )
 
 
 def test_bad_jsonl_lines_are_named(tests_file: Path, tmp_path: Path) -> None:

@@ -17,15 +17,15 @@ def test_nus_labels_of_one_assignment_are_reproduced(shared: Path) -> None:
             "nus",
             str(shared / "data" / "nus"),
             "--only",
-            "question_1",
+            "question_4",
         ],
         capture_output=True,
         text=True,
         check=True,
     )
-    [row] = [line for line in result.stdout.splitlines() if line.startswith("question_1")]
-    assert row.split()[1:4] == ["937", "936", "99.9"]
-    assert "correct_1_101: recorded correct" in result.stdout  # False where 0 is expected
+    [row] = [line for line in result.stdout.splitlines() if line.startswith("question_4")]
+    assert row.split()[1:4] == ["552", "551", "99.8"]
+    assert "wrong_4_352: recorded wrong" in result.stdout  # the twin of a correct program
 
 
 def test_itap_flags_of_one_assignment_are_reproduced(shared: Path) -> None:

@@ -232,9 +232,9 @@ def test_a_closed_grader_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"cpu_seconds": 0}, {"memory_mb": 8}, {"wall_seconds": 0.5}, {"output_bytes": -1}]
+    "fields", [{"cpu_seconds": 0}, {"memory_mb": 8}, {"wall_seconds": 0.25}, {"output_bytes": -1}]
 )
-def test_limits_that_make_no_sense_are_refused(fields: dict[str, int]) -> None:
+def test_limits_that_make_no_sense_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(fields))):
         Limits(**fields)
 
