@@ -66,7 +66,7 @@ def find_faults(code: str, target: str) -> list[Fault]:
         if b - a == d - c:
             for i in range(b - a):
                 line = Fault(a + i, a + i + 1, (wanted[c + i],))
-                if faults and _shifts(mine, faults[-1]) and _shifts(mine, line):
+                if i > 0 and _shifts(mine, faults[-1]) and _shifts(mine, line):
                     last = faults.pop()
                     line = Fault(last.start, line.end, last.lines + line.lines)
                 faults.append(line)

@@ -50,7 +50,7 @@ Move: TypeAlias = Literal["tinker", "cosmetic", "revert", "start_over", "resubmi
 class Process:
     """The parameters of the model. docs/cs1.md says what they were tuned on."""
 
-    first_bugs: float = 8.5
+    first_bugs: float = 9.5
     """Mean number of bugs in a first submission of 15 lines by a student of ability 0."""
     first_slip: float = 0.2
     """Chance of a syntax slip in a first submission."""
@@ -72,7 +72,7 @@ class Process:
     """Added to the log odds per unit of skill."""
     insight: float = 0.4
     """Standard deviation of what a student finds easier or harder on one assignment."""
-    more_repairs: float = 0.4
+    more_repairs: float = 0.46
     """Chance that a repair is followed by another one in the same submission."""
     moves: Mapping[Move, float] = field(
         default_factory=lambda: {

@@ -35,6 +35,9 @@ app.command("table")(play.table)
 app.command("demo")(play.demo)
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line and exit."""
     try:
@@ -42,9 +45,10 @@ def main() -> None:
     except NovicegymError as error:
         print(f"novicegym: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, GraderError) else 2)
-    except KeyboardInterrupt:
-        print("novicegym: interrupted; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # typer turns Ctrl-C into a silent exit
+            print("novicegym: interrupted; what was finished is kept", file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader of our output went away (`novicegym ... | head`): not an error.
         sys.stderr.close()

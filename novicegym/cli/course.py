@@ -19,6 +19,7 @@ from novicegym.cli.options import (
     Json,
     ReaderOptions,
     Regrade,
+    Rejects,
     Split,
     Tests,
     open_course,
@@ -56,10 +57,12 @@ def show(
         str | None, typer.Argument(help="Show this assignment's prompt and tests.")
     ] = None,
     tests: Tests = None,
+    columns: Columns = None,
+    reader: ReaderOptions = None,
     as_json: Json = False,
 ) -> None:
     """Show a course's assignments, or one assignment's prompt and tests."""
-    course = open_course(spec, tests=tests, quiet=True)
+    course = open_course(spec, tests=tests, columns=columns, reader=reader, quiet=True)
     if assignment is not None:
         _show_assignment(course.assignment(assignment), as_json)
         return
@@ -91,6 +94,7 @@ def stats(
     columns: Columns = None,
     reader: ReaderOptions = None,
     bad_rows: BadRows = "error",
+    rejects: Rejects = None,
     regrade: Regrade = False,
     curate: Curate = None,
     split: Split = None,
@@ -112,6 +116,7 @@ def stats(
         columns=columns,
         reader=reader,
         bad_rows=bad_rows,
+        rejects=rejects,
         regrade=regrade,
         curate=curate,
         split=split,
@@ -139,6 +144,7 @@ def convert(
     columns: Columns = None,
     reader: ReaderOptions = None,
     bad_rows: BadRows = "error",
+    rejects: Rejects = None,
     regrade: Regrade = False,
     curate: Curate = None,
     split: Split = None,
@@ -152,6 +158,7 @@ def convert(
         columns=columns,
         reader=reader,
         bad_rows=bad_rows,
+        rejects=rejects,
         regrade=regrade,
         curate=curate,
         split=split,
@@ -173,6 +180,10 @@ def curate(
     ] = "paper",
     list_steps: Annotated[bool, typer.Option("--list", help="Explain all steps.")] = False,
     tests: Tests = None,
+    columns: Columns = None,
+    reader: ReaderOptions = None,
+    bad_rows: BadRows = "error",
+    rejects: Rejects = None,
     regrade: Regrade = False,
     split: Split = None,
     as_json: Json = False,
@@ -190,7 +201,17 @@ def curate(
         return
     if spec is None:
         raise UsageError("name the course to curate: novicegym course curate COURSE [OUT]")
-    course = open_course(spec, tests=tests, regrade=regrade, split=split, quiet=as_json)
+    course = open_course(
+        spec,
+        tests=tests,
+        columns=columns,
+        reader=reader,
+        bad_rows=bad_rows,
+        rejects=rejects,
+        regrade=regrade,
+        split=split,
+        quiet=as_json,
+    )
     kept, report = apply_steps(course, steps)
     if as_json:
         print(json.dumps(report.to_json(), indent=2))

@@ -70,6 +70,10 @@ BadRows = Annotated[
         help="error: stop at the first bad row; skip: write bad rows to a rejects file and go on."
     ),
 ]
+Rejects = Annotated[
+    Path | None,
+    typer.Option(help="Where --bad-rows skip writes them (default: NAME.rejects.jsonl here)."),
+]
 Regrade = Annotated[
     bool, typer.Option("--regrade", help="Grade all submissions anew instead of trusting the log.")
 ]
@@ -94,6 +98,7 @@ def open_course(
     columns: list[str] | None = None,
     reader: list[str] | None = None,
     bad_rows: str = "error",
+    rejects: Path | None = None,
     regrade: bool = False,
     curate: str | None = None,
     split: str | None = None,
@@ -107,6 +112,8 @@ def open_course(
     }
     if tests is not None:
         options["tests"] = tests
+    if rejects is not None:
+        options["rejects"] = rejects
     if columns:
         options["columns"] = _pairs("--column", columns)
     course, report = load_with_report(spec, bad_rows=bad_rows, **options)

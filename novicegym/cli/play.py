@@ -20,6 +20,7 @@ from novicegym.cli.options import (
     Json,
     ReaderOptions,
     Regrade,
+    Rejects,
     Split,
     Tests,
     open_course,
@@ -82,6 +83,7 @@ def rollout(
     columns: Columns = None,
     reader: ReaderOptions = None,
     bad_rows: BadRows = "error",
+    rejects: Rejects = None,
     curate: Curate = None,
     regrade: Regrade = False,
     split: Split = None,
@@ -121,6 +123,7 @@ def rollout(
         columns=columns,
         reader=reader,
         bad_rows=bad_rows,
+        rejects=rejects,
         regrade=regrade,
         curate=curate,
     )

@@ -1,0 +1,5 @@
+"""`python -m novicegym`."""
+
+from novicegym.cli import main
+
+main()

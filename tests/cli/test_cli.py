@@ -1,0 +1,213 @@
+"""The command line as a user meets it: output, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def novicegym(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "novicegym", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV of two students and its tests, as a user without a standard format has them."""
+    folder = tmp_path_factory.mktemp("logs")
+    rows = [
+        ("ann", "double", "2024-09-01 10:00", "def double(x) return x", "0"),
+        ("ann", "double", "2024-09-01 10:01", "def double(x): return x", "25"),
+        ("ann", "double", "2024-09-01 10:02", "def double(x): return x + 2", "25"),
+        ("ann", "double", "2024-09-01 10:03", "def double(x): return x ** 2", "50"),
+        ("ann", "double", "2024-09-01 10:04", "def double(x): return x * 2", "100"),
+        ("ben", "double", "2024-09-01 10:00", "def double(x): return 2", "25"),
+        ("ben", "double", "2024-09-01 10:05", "def double(x): return x + x", "100"),
+    ]
+    with (folder / "log.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["who", "task", "when", "text", "mark"])
+        writer.writerows(rows)
+    tests = [
+        {
+            "assignment_id": "double",
+            "title": "Double",
+            "prompt": "Write double(x).",
+            "entry_point": "double",
+            "cases": [{"args": [x], "expected": 2 * x} for x in (0, 2, 5, -1)],
+        }
+    ]
+    (folder / "tests.json").write_text(json.dumps(tests))
+    return folder
+
+
+def course_options(table: Path) -> list[str]:
+    mapping = ["student=who", "assignment=task", "time=when", "code=text", "grade=mark"]
+    columns = [part for pair in mapping for part in ("--column", pair)]
+    return [*columns, "--reader", "grade_scale=100", "--tests", str(table / "tests.json")]
+
+
+def test_from_a_table_to_the_result_table(table: Path, tmp_path: Path) -> None:
+    source, options = f"table:{table / 'log.csv'}", course_options(table)
+    stats = novicegym("course", "stats", source, *options, "--json")
+    assert stats.returncode == 0, stats.stderr
+    total = json.loads(stats.stdout)["total"]
+    assert (total["trajectories"], total["students"], total["succeeded"]) == (2, 2, 2)
+    assert total["mean_length"] == 3.5
+
+    converted = novicegym("course", "convert", source, tmp_path / "course", *options, "--regrade")
+    assert converted.returncode == 0, converted.stderr
+
+    for agent in ("logged", "persistence"):
+        run = novicegym(
+            "rollout", "-c", tmp_path / "course", "--agent", agent, "-o", tmp_path / agent
+        )
+        assert run.returncode == 0, run.stderr
+    result = novicegym("table", tmp_path / "logged", tmp_path / "persistence", "--json")
+    assert result.returncode == 0, result.stderr
+    logged, persistence = json.loads(result.stdout)["rows"]
+    assert logged["coverage"]["micro"] == logged["grade_proximity"]["macro"] == 1
+    # Ann from t = 3 holds 1/4 against 1/2 and 1, from t = 4 holds 1/2 against 1.
+    assert persistence["coverage"]["micro"] == 1
+    assert persistence["grade_proximity"]["macro"] == pytest.approx(((0.75 + 0.5) / 2 + 0.25) / 2)
+
+
+def test_curation_prints_and_writes_what_is_left(table: Path, tmp_path: Path) -> None:
+    source, options = f"table:{table / 'log.csv'}", course_options(table)
+    steps = "drop-non-compiling,min-submissions:3"
+    report = novicegym(
+        "course", "curate", source, tmp_path / "kept", "--steps", steps, *options, "--json"
+    )
+    assert report.returncode == 0, report.stderr
+    kept = [step["kept"] for step in json.loads(report.stdout)["steps"]]
+    assert [(k["trajectories"], k["submissions"]) for k in kept] == [(2, 6), (1, 4)]
+    shown = novicegym("course", "stats", tmp_path / "kept", "--json")
+    assert json.loads(shown.stdout)["total"]["submissions"] == 4
+
+
+def test_bad_row_is_an_error_or_a_counted_reject(table: Path, tmp_path: Path) -> None:
+    text = (table / "log.csv").read_text() + ",double,2024-09-01 10:09,x,0\n"
+    (tmp_path / "log.csv").write_text(text)
+    source, options = f"table:{tmp_path / 'log.csv'}", course_options(table)
+    stopped = novicegym("course", "stats", source, *options)
+    assert stopped.returncode == 2
+    assert "log.csv, row 9, field 'who'" in stopped.stderr
+    rejects = tmp_path / "rejects.jsonl"
+    skipped = novicegym(
+        "course", "stats", source, *options, "--bad-rows", "skip", "--rejects", rejects
+    )
+    assert skipped.returncode == 0, skipped.stderr
+    assert "rejected: 1 row" in skipped.stderr
+    [reject] = map(json.loads, rejects.read_text().splitlines())
+    assert reject["row"] == 9
+
+
+def test_grade_exits_with_the_verdict(tmp_path: Path) -> None:
+    course = json.loads(novicegym("course", "show", "cs1", "--json").stdout)
+    assignment = course["assignments"][0]["id"]
+    shown = json.loads(novicegym("course", "show", "cs1", assignment, "--json").stdout)
+    program = tmp_path / "program.py"
+    program.write_text(shown["solutions"][0])
+    right = novicegym("grade", program, "--assignment", assignment, "--json")
+    assert right.returncode == 0, right.stderr
+    assert json.loads(right.stdout)["grade"] == [1, 1]
+    program.write_text("print(")
+    wrong = novicegym("grade", program, "-a", assignment)
+    assert wrong.returncode == 1
+    assert "SyntaxError" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["course", "stats", "cs2"], "Did you mean 'cs1'"),
+        (["course", "stats", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["course", "stats", "progsnap2:/nowhere"], "/nowhere"),
+        (["course", "stats", "table:/nowhere.csv"], "--tests FILE"),
+        (["course", "stats", "cs1", "--curate", "labs"], "labs-only"),
+        (["course", "stats", "cs1", "--split", "term:Fall 1924"], "Fall 2024"),
+        (["course", "stats", "cs1", "--reader", "config"], "NAME=VALUE"),
+        (["course", "stats", "cs1", "--bad-rows", "drop"], "skip"),
+        (["course", "show", "cs1", "lsn"], "unknown assignment"),
+        (["course", "make", "cs9"], "cs9"),
+        (["course", "curate"], "COURSE"),
+        (["grade", "/nowhere.py", "-a", "x"], "/nowhere.py"),
+        (["rollout", "--agent", "persistance", "--out", "run"], "Did you mean 'persistence'"),
+        (["rollout", "--agent", "no.such:thing", "--out", "run"], "no.such"),
+        (["rollout", "--agent", "logged", "--out", "run", "--protocol", "p"], "paper"),
+        (["rollout", "--agent", "logged", "--out", "run", "--feedback", "loud"], "summary"),
+        (["table", "/nowhere"], "novicegym rollout"),
+        (["table", "."], "run.json"),
+        (["table"], "Missing argument"),
+        (["tabel", "x"], "tabel"),
+    ],
+)
+def test_mistakes_get_one_clear_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    result = novicegym(*arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "course", "course ls", "course show", "course stats", "course convert",
+     "course curate", "course make", "grade", "rollout", "table", "demo"],
+)  # fmt: skip
+def test_help_explains(command: str) -> None:
+    result = novicegym(*command.split(), "--help")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) > 5
+
+
+def test_users_own_agent_is_found_where_the_command_is_run(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n"
+        "    name = 'mine'\n"
+        "    def act(self, dialogs, infos):\n"
+        "        return ['def double(x): return 7'] * len(dialogs)\n"
+        "def make(course, seed):\n"
+        "    return Mine()\n"
+    )
+    novicegym("course", "convert", f"table:{table / 'log.csv'}", tmp_path / "c",
+              *course_options(table))  # fmt: skip
+    run = novicegym("rollout", "-c", "c", "--agent", "mine:make", "-o", "run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "mine" in novicegym("table", "run", "--csv", cwd=tmp_path).stdout
+
+
+def test_interrupted_rollout_keeps_its_shards_and_can_be_completed(tmp_path: Path) -> None:
+    arguments = ["rollout", "--agent", "persistence", "--split", "trajectories:300", "-o", "run"]
+    command = [sys.executable, "-m", "novicegym", *arguments]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    shard = tmp_path / "run" / "episodes" / "part-00000.parquet"
+    deadline = time.monotonic() + 120
+    while not shard.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert novicegym("table", "run", cwd=tmp_path).returncode == 2
+    kept = shard.stat().st_mtime_ns
+    assert novicegym(*arguments, cwd=tmp_path).returncode == 0
+    assert shard.stat().st_mtime_ns == kept
+    assert novicegym("table", "run", cwd=tmp_path).returncode == 0
+
+
+def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m novicegym course show cs1 | head -1"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=os.environ
+    )
+    assert "Traceback" not in result.stderr
