@@ -22,16 +22,8 @@ import numpy as np
 from novicegym.agents.base import completion
 from novicegym.agents.log_index import LogIndex
 from novicegym.agents.novice_faults import nearest
-from novicegym.agents.novice_process import (
-    Novice,
-    Process,
-    Shown,
-    draw_novice,
-    first_submission,
-    gives_up,
-    next_submission,
-    read_feedback,
-)
+from novicegym.agents.novice_process import first_submission, gives_up, next_submission
+from novicegym.agents.novice_student import Novice, Process, Shown, draw_novice, read_feedback
 from novicegym.agents.novice_style import adopt_names, restyle
 from novicegym.courses.model import Assignment, Course
 from novicegym.courses.syntax import ast_key

@@ -6,6 +6,7 @@ Not covered: running or comparing anything, which is `novicegym.grading`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -48,6 +49,10 @@ class TestScript:
 
     source: str
     max_score: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not (self.max_score > 0 and math.isfinite(self.max_score)):
+            raise ValueError(f"max_score must be a number above 0, got {self.max_score}")
 
 
 @dataclass(frozen=True, slots=True)

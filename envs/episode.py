@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from novicegym.courses.model import Assignment, Trajectory
+from novicegym.courses.model import Assignment, Course, Trajectory
 from novicegym.dialogs.extract import extract_code, is_give_up
 from novicegym.dialogs.serialize import Dialog, DialogFormat, serialize
 from novicegym.errors import UsageError
@@ -54,16 +54,27 @@ class Start:
     position: int = 0
     """Number of logged submissions that have already been made."""
 
+    synthetic: bool = False
+    """Whether the student is no human; said wherever the episode is shown."""
+
     @classmethod
-    def at(cls, trajectory: Trajectory, assignment: Assignment, position: int) -> Start:
+    def at(cls, course: Course, trajectory: Trajectory, position: int) -> Start:
         """Return the start after `position` submissions; UsageError when none would follow."""
+        assignment = course.assignment(trajectory.assignment_id)
         last = len(trajectory.submissions) - 1
         if not 0 <= position <= last:
             raise UsageError(
                 f"position must be 0 to {last} for student {trajectory.student_id!r} on "
                 f"{assignment.id!r} ({last + 1} submissions), got {position}"
             )
-        return cls(assignment, trajectory.student_id, trajectory.term or "", trajectory, position)
+        return cls(
+            assignment,
+            trajectory.student_id,
+            trajectory.term or "",
+            trajectory,
+            position,
+            course.synthetic,
+        )
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ def render_ansi(episode: Episode) -> str:
     """Return the episode as text with terminal colours: assignment, submissions, feedback."""
     start = episode.start
     lines = [f"{_BOLD}{start.assignment.title}{_PLAIN} ({start.assignment.id})"]
-    lines += [f"student {start.student_id or '-'}", "", start.assignment.prompt]
+    lines += [_student(episode), "", start.assignment.prompt]
     previous = ""
     for number, (code, verdict) in enumerate(episode.turns, start=1):
         lines += ["", f"{_BOLD}{_heading(episode, number, verdict)}{_PLAIN}"]
@@ -50,7 +50,7 @@ def render_html(episode: Episode) -> str:
     title = html.escape(f"{start.assignment.title} ({start.assignment.id})")
     parts = [
         f"<h1>{title}</h1>",
-        f"<p>Student {html.escape(start.student_id or '-')}, "
+        f"<p>In the seat of {html.escape(_student(episode))}: "
         f"{start.position} logged submissions, then {episode.step} by the policy. "
         f"{html.escape(_STOPS[episode.stop]).capitalize()}.</p>",
         f"<pre class='prompt'>{html.escape(start.assignment.prompt)}</pre>",
@@ -70,6 +70,11 @@ def render_html(episode: Episode) -> str:
         previous = code
     head, foot = _PAGE.replace("{title}", title, 1).rsplit("{body}", 1)
     return head + "\n".join(parts) + foot
+
+
+def _student(episode: Episode) -> str:
+    kind = "synthetic student" if episode.start.synthetic else "student"
+    return f"{kind} {episode.start.student_id or '-'}"
 
 
 def _heading(episode: Episode, number: int, verdict: Verdict | None) -> str:

@@ -24,8 +24,7 @@ def resolve_start(course: Course, options: Mapping[str, Any]) -> Start:
         raise UsageError(f"unknown reset options {unknown}; known: {sorted(_KNOWN_OPTIONS)}")
     if "trajectory" in options:
         trajectory = find_trajectory(course, options["trajectory"])
-        assignment = course.assignment(trajectory.assignment_id)
-        return Start.at(trajectory, assignment, int(options.get("position", 0)))
+        return Start.at(course, trajectory, int(options.get("position", 0)))
     if "assignment" not in options:
         raise UsageError("reset options must name a 'trajectory' or an 'assignment'")
     if options.get("position"):
@@ -89,11 +88,10 @@ def _draw_position(
     ahead: int,
 ) -> Start:
     position = int(rng.integers(min_position, len(trajectory.submissions) - ahead + 1))
-    return Start.at(trajectory, course.assignment(trajectory.assignment_id), position)
+    return Start.at(course, trajectory, position)
 
 
 def all_starts(course: Course, trajectory: Trajectory, min_position: int) -> Iterator[Start]:
     """Yield the start at every position t >= `min_position` that has a next submission."""
-    assignment = course.assignment(trajectory.assignment_id)
     for position in range(min_position, len(trajectory.submissions)):
-        yield Start.at(trajectory, assignment, position)
+        yield Start.at(course, trajectory, position)

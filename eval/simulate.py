@@ -20,15 +20,8 @@ import numpy as np
 
 from novicegym.agents.base import completion
 from novicegym.agents.novice import GIVE_UP, fixed_names, on_assignment
-from novicegym.agents.novice_process import (
-    Novice,
-    Process,
-    draw_novice,
-    first_submission,
-    gives_up,
-    next_submission,
-    read_feedback,
-)
+from novicegym.agents.novice_process import first_submission, gives_up, next_submission
+from novicegym.agents.novice_student import Novice, Process, draw_novice, read_feedback
 from novicegym.agents.novice_style import restyle
 from novicegym.courses.cs1.build import load_assignments
 from novicegym.courses.model import Assignment, Course, Submission, Trajectory

@@ -29,6 +29,7 @@ SEED = 0
 """`random` starts from here in every test case."""
 
 _exit = posix._exit
+_chdir = posix.chdir
 _getpid = posix.getpid
 _write = posix.write
 _read = posix.read
@@ -148,16 +149,16 @@ def _run_program(
         return
     lines = code.splitlines()
     pid = _getpid()
+    work = posix.getcwd()
     pristine = dict(sys.modules["builtins"].__dict__)
     for case in cases:
         # What a case did to builtins or to the working folder is not the next one's business.
         builtins = sys.modules["builtins"].__dict__
         builtins.clear()
         builtins.update(pristine)
+        _chdir(work)
         empty_folder(".")
-        for name, text in files:
-            with open(name, "w", encoding="utf-8", newline="", errors="surrogatepass") as file:
-                file.write(text)
+        _write_files(files)
         reply = _run_case(program, setup, case, lines, output_room, room)
         if _getpid() != pid:  # the program forked, and this is the copy
             _exit(0)
@@ -224,8 +225,14 @@ def _use(names: dict[str, Any], case: tuple[Any, ...], room: int) -> str:
     return _encode(names[name] if args is None else names[name](*args, **kwargs), room)
 
 
+def _write_files(files: tuple[tuple[str, str], ...]) -> None:
+    for name, text in files:
+        with open(name, "w", encoding="utf-8", newline="", errors="surrogatepass") as file:
+            file.write(text)
+
+
 def empty_folder(path: str) -> None:
-    """Remove all that is in a folder; links are removed, never followed."""
+    """Remove what can be removed in a folder; links are removed, never followed."""
     for name in posix.listdir(path):
         inner = f"{path}/{name}"
         try:
@@ -237,7 +244,7 @@ def empty_folder(path: str) -> None:
             posix.chmod(inner, 0o700)
             empty_folder(inner)
             posix.rmdir(inner)
-        except OSError:
+        except (OSError, RecursionError):  # a path too long, folders too deep: it stays
             pass
 
 
@@ -275,9 +282,7 @@ def _run_script(
         _send(fd, f'["ask",{_encode(question, reply_room)}]')
         return marshal.loads(_receive(fd, int.from_bytes(_receive(fd, 4), "big")))
 
-    for name, text in files:
-        with open(name, "w", encoding="utf-8", newline="", errors="surrogatepass") as file:
-            file.write(text)
+    _write_files(files)
     autograder.ask = ask
     package = type(sys)("cs110")
     package.__path__ = []

@@ -29,7 +29,15 @@ from novicegym.courses.model import Assignment
 from novicegym.courses.suite import TestScript
 from novicegym.errors import GraderError
 from novicegym.grading.canonical import Opaque, decode
-from novicegym.grading.judge import BROKE_OUT, Plan, clean, overall, program_request, read_lines
+from novicegym.grading.judge import (
+    BROKE_OUT,
+    MALFORMED,
+    Plan,
+    clean,
+    overall,
+    program_request,
+    read_lines,
+)
 from novicegym.grading.limits import Limits
 from novicegym.grading.pool import Pool
 from novicegym.grading.verdict import Outcome, Verdict
@@ -63,18 +71,13 @@ class _Answers:
     outcomes: list[Outcome] = field(default_factory=list)
     lasting: bool = True
     asked: int = 0
-    failure: GraderError | None = None
 
     def __call__(self, reply: bytes) -> bytes:
         lines = read_lines(reply)
         if not lines or lines[-1][0] != "ask" or self.asked >= _MAX_QUESTIONS:
             return b""
         self.asked += 1
-        try:
-            return marshal.dumps(self._answer(*decode(lines[-1][1])))
-        except GraderError as error:  # the script's child must not wait for us
-            self.failure = error
-            raise
+        return marshal.dumps(self._answer(*decode(lines[-1][1])))
 
     def _answer(self, kind: str, name: str, *rest: Any) -> Any:
         if kind == "compiles":
@@ -85,7 +88,10 @@ class _Answers:
         tree, printed, error = self._run("", ("use", name, *rest))
         if error:
             return "error", error, printed
-        value = decode(tree)
+        try:
+            value = decode(tree)
+        except (ValueError, RecursionError, OverflowError):
+            return "error", MALFORMED, printed
         if isinstance(value, Opaque):
             return ("missing" if value.kind == "missing" else "object"), value.kind, printed
         try:
@@ -115,7 +121,7 @@ class _Answers:
                 return None, "", f"line {number}: this assignment does not allow .{method}(...)"
             case _:
                 self.outcomes.append("runtime")
-                return None, "", "the program ended before it had answered"
+                return None, "", MALFORMED
         if not isinstance(failure, list) or len(failure) != 2:
             return tree, output, clean(said)
         self.outcomes.append("memory" if failure[0] == "memory" else "runtime")
@@ -170,7 +176,8 @@ def _script_request(
     """Return the request that runs the script, beside its files and the student's program.
 
     The program lies there under every name ending in .py that the script mentions, to be read,
-    and can be imported under every module name that is nobody else's; imports run it apart.
+    and can be imported under these and every module name that is nobody else's; imports run it
+    apart. A script that runs the text it reads, by `exec`, trusts the student.
     """
     try:
         tree = ast.parse(script.source)
@@ -191,7 +198,7 @@ def _script_request(
             modules.add(node.module)
     modules = {
         name
-        for name in modules
+        for name in modules | {program.removesuffix(".py") for program in programs}
         if name.partition(".")[0] not in sys.stdlib_module_names | {"cs110"}
         and f"{name}.py" not in given
     }

@@ -30,6 +30,7 @@ from novicegym.errors import GraderError
 from novicegym.grading.falconcode import grade_script
 from novicegym.grading.judge import (
     BROKE_OUT,
+    HARMLESS,
     Plan,
     judge,
     make_plan,
@@ -225,6 +226,12 @@ class Grader:
         for _ in range(TRIES):
             with self._programs.lend() as worker, contextlib.suppress(ZygoteDiedError):
                 return worker.run(request)
+        # Whose fault is it? Where a harmless program ends the zygote too, it is not this one's.
+        try:
+            with self._programs.lend() as worker:
+                worker.run(HARMLESS)
+        except ZygoteDiedError as error:
+            raise GraderError(f"the grading process cannot run any program: {error}") from None
         return None
 
 

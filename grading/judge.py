@@ -35,7 +35,7 @@ _PATH = re.compile("|".join(re.escape(folder) + "/?" for folder in reversed(_HOS
 _WORK_FOLDER = re.compile(r"/[\w/.-]*/novicegym-\w+")
 _TIMEOUT = "the program did not finish within its time limit"
 BROKE_OUT = "the program broke the sandbox it ran in"
-_MALFORMED = "the program ended without a proper answer"
+MALFORMED = "the program ended without a proper answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,10 @@ def program_request(
     )
 
 
+HARMLESS = marshal.dumps(("program", "", None, (), (), (("io", ""),), 1, 1_000))
+"""A request that any working zygote carries out."""
+
+
 def read_lines(reply: bytes) -> list[list[Any]] | None:
     """Return the lines of a reply as parsed JSON arrays; None when it is malformed.
 
@@ -127,12 +131,12 @@ def judge(plan: Plan, run: Run) -> Verdict:
     """
     lines = read_lines(run.reply)
     if lines is None:
-        return whole_program(plan, "refused", _MALFORMED)
+        return whole_program(plan, "refused", MALFORMED)
     if lines and run.end == "exit":
         match lines[0]:
             case ["compile", str(message)]:
-                return whole_program(plan, "compile", clean(message))
-            case ["forbidden", str(name), int(number)]:
+                return whole_program(plan, "compile", clean(message[:_SHOWN_CHARS]))
+            case ["forbidden", str(name), int(number)] if name in plan.suite.forbidden_methods:
                 message = f"line {number}: this assignment does not allow .{name}(...)"
                 return whole_program(plan, "logical", message)
     # At a limit the child was still at work: it can't have finished all, whatever it says.
@@ -187,8 +191,8 @@ def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome,
         case ["case", tree, str(output), bool(cut), str(), None | [str(), str()] as failure]:
             pass
         case _:
-            return False, "refused", "", _MALFORMED
-    error = "" if failure is None else clean(failure[1])
+            return False, "refused", "", MALFORMED
+    error = "" if failure is None else clean(failure[1][:_SHOWN_CHARS])
     outcome: Outcome = "correct"
     if failure is not None:
         outcome = "memory" if failure[0] == "memory" else "runtime"
@@ -205,7 +209,7 @@ def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome,
             )
             actual = show_value(value)
         except (ValueError, RecursionError, OverflowError):
-            return False, "refused", "", _MALFORMED
+            return False, "refused", "", MALFORMED
     if failure is None and not passed:
         outcome = "logical"
     return passed, outcome, actual, error
@@ -261,12 +265,12 @@ def _show(value: Any) -> str:
 
 
 def _shorten(text: str) -> str:
-    text = _ADDRESS.sub("0x...", text)
+    text = clean(text)
     if len(text) <= _SHOWN_CHARS:
         return text
     return f"{text[:_SHOWN_CHARS]}... ({len(text)} characters)"
 
 
 def clean(text: str) -> str:
-    """Return an error text without memory addresses and without this machine's folders."""
+    """Return a text without memory addresses and without this machine's folders."""
     return _WORK_FOLDER.sub("/work", _PATH.sub("", _ADDRESS.sub("0x...", text)))

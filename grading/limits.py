@@ -13,8 +13,9 @@ class Limits:
     """CPU time, the clock that does not run faster on a loaded machine. The test case in which
     it is used up fails, and so do the cases after it."""
     wall_seconds: float = 10.0
-    """A program that sleeps or waits is stopped here. Only such a program: below this the
-    deadline is extended as long as the CPU clock is under its limit."""
+    """A program that sleeps or waits is stopped here, and no other: one that computes comes to
+    `cpu_seconds` before, unless the machine is so loaded that it gets under a twentieth of a
+    core. A verdict at this limit is not remembered."""
     memory_mb: int = 512
     """Address space, the interpreter's own 30 MB included."""
     output_bytes: int = 64 * 1024

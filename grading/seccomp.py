@@ -14,8 +14,8 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ARCH_X86_64 = 0xC000003E
 
 # x86-64 system call numbers a Python program and the zygote need. Left out on purpose: execve,
-# socket, connect, ptrace, process_vm_*, chmod (but on the working folder it would be harmless),
-# utime, xattr, mount, namespaces, keys, bpf, io_uring, perf, userfaultfd.
+# socket, connect, ptrace, process_vm_*, chown, utime, xattr, mount, namespaces, keys, bpf,
+# io_uring, perf, userfaultfd. The zygote needs chmod to clear up; see `confine_child`.
 _ALLOWED = (
     *range(16),  # read write open close stat fstat lstat poll lseek mmap .. rt_sigreturn
     *(17, 18, 19, 20, 21, 22, 23, 24, 25, 28),  # pread .. pipe select sched_yield mremap madvise
@@ -27,9 +27,10 @@ _ALLOWED = (
     *(115, 118, 120, 121, 124, 127, 128, 130, 131, 137, 138, 143, 145),
     *(158, 186, 201, 202, 204, 217, 218, 219, 221, 228, 229, 230, 231, 232, 233, 234, 247),
     *(257, 258, 262, 263, 264, 265, 266, 267, 268, 269, 270, 271, 273, 274, 281, 290, 291),
-    *(292, 293, 302, 318, 324, 326, 332, 334, 434, 436, 439),
+    *(292, 293, 318, 324, 326, 332, 334, 434, 436, 439),
 )
-_IOCTL, _CLONE, _FORK, _VFORK, _PRCTL, _CLONE3 = 16, 56, 57, 58, 157, 435
+_IOCTL, _CLONE, _FORK, _VFORK, _PRCTL, _PRLIMIT, _CLONE3 = 16, 56, 57, 58, 157, 302, 435
+_CHMODS = (90, 91, 268)  # chmod fchmod fchmodat
 _NEW_NAMESPACE, _THREAD = 0x7E020080, 0x00010000  # flags of clone
 _IOCTLS = (0x5401, 0x5450, 0x5451)  # is it a terminal; inheritable or not
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
@@ -52,6 +53,11 @@ def allow_listed_calls() -> bool:
         (_EQUAL, 0, 1, _PR_SET_SECCOMP),  # a further filter can only forbid more
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _EPERM),
+        (_EQUAL, 0, 4, _PRLIMIT),
+        (_LOAD, 0, 0, _ARGUMENT_0),  # whose limits
+        (_EQUAL, 0, 1, 0),  # its own: never the zygote's, which the next child inherits
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _EPERM),
         (_EQUAL, 0, 2 + 2 * len(_IOCTLS), _IOCTL),
         (_LOAD, 0, 0, _ARGUMENT_1),  # its request
     ]
@@ -64,14 +70,17 @@ def allow_listed_calls() -> bool:
     return _install(program)
 
 
-def forbid_processes() -> bool:
-    """Allow no new process from here on, only threads. For a child that could not be cleared up.
+def confine_child() -> bool:
+    """Allow no new process, only threads, and no chmod. For a child that shares its caller's uid.
 
-    Where the zygote has neither a process namespace nor a uid of its own, it has no means to
-    find and end all that a program started.
+    Without a process namespace the zygote has no means then to find and end all that a program
+    started, and without a file tree of its own the caller's files are in reach: Landlock does
+    not cover chmod.
     """
+    forbidden = [(_EQUAL, 0, 1, number) for number in _CHMODS]
     return _install(
         [
+            *(line for test in forbidden for line in (test, (_RETURN, 0, 0, _EPERM))),
             (_EQUAL, 1, 0, _FORK),
             (_EQUAL, 0, 1, _VFORK),
             (_RETURN, 0, 0, _EPERM),

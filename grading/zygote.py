@@ -11,6 +11,7 @@ Not covered: what runs in the child (child.py), the layers of isolation (lockdow
 
 from __future__ import annotations
 
+import _signal
 import gc
 import posix
 import select
@@ -43,6 +44,9 @@ def main() -> None:
     """Lock down, warm up, report the layers in force, then serve until the supervisor ends."""
     descriptor, memory_mb = int(sys.argv[1]), int(sys.argv[2])
     keep_uid, work = sys.argv[3] == "keep-uid", sys.argv[4]
+    sys.argv = sys.orig_argv = [""]  # a program reads no paths of this machine there
+    # As process 1 of its namespace it gets no signal from a child, but for those it handles.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     supervisor, number = posix.pidfd_open(posix.getppid()), posix.getpid()
     seccomp = _load("seccomp")
     lockdown = _load("lockdown", seccomp=seccomp)
@@ -64,11 +68,18 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     can_clear_up = "pid" in layers or "uid" in layers
-    _serve(control, supervisor, child, None if can_clear_up else seccomp)
+    apart = "uid" in layers or {"pid", "mount"} <= set(layers)
+    _serve(control, supervisor, child, can_clear_up, None if apart else seccomp)
 
 
-def _serve(control: socket, supervisor: int, child: ModuleType, seccomp: ModuleType | None) -> None:
-    """Serve. With `seccomp`, the children may start no processes."""
+def _serve(
+    control: socket,
+    supervisor: int,
+    child: ModuleType,
+    can_clear_up: bool,
+    seccomp: ModuleType | None,
+) -> None:
+    """Serve. With `seccomp`, the children are confined further by it."""
     idle = select.poll()
     idle.register(control.fileno(), select.POLLIN)
     idle.register(supervisor, select.POLLIN)
@@ -87,14 +98,16 @@ def _serve(control: socket, supervisor: int, child: ModuleType, seccomp: ModuleT
             posix.close(control.detach())
             posix.close(supervisor)
             if seccomp is not None:
-                seccomp.forbid_processes()
+                seccomp.confine_child()
             child.serve(fd)
         posix.close(fd)
         end = _watch(pid, cpu_limit, wall_limit, (supervisor, control.fileno()))
         _, status, usage = posix.wait4(pid, 0)
-        if seccomp is None:
+        if can_clear_up:
             _kill_the_rest()
         child.empty_folder(".")
+        if posix.listdir("."):  # the next program would find it
+            posix._exit(1)
         control.send(f"{end} {status} {usage.ru_utime + usage.ru_stime:.6f}".encode())
 
 

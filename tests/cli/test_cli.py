@@ -187,7 +187,7 @@ def test_users_own_agent_is_found_where_the_command_is_run(table: Path, tmp_path
 
 
 def test_interrupted_rollout_keeps_its_shards_and_can_be_completed(tmp_path: Path) -> None:
-    arguments = ["rollout", "--agent", "persistence", "--split", "trajectories:300", "-o", "run"]
+    arguments = ["rollout", "--agent", "persistence", "--split", "trajectories:100", "-o", "run"]
     command = [sys.executable, "-m", "novicegym", *arguments]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     shard = tmp_path / "run" / "episodes" / "part-00000.parquet"

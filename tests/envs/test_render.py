@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -50,3 +51,14 @@ def test_hostile_code_cannot_leave_the_page_or_drive_the_terminal(
             assert not re.search(r"(src|href)=", picture)
         else:
             assert "\x1b[2J" not in picture
+
+
+@pytest.mark.parametrize("mode", ["ansi", "html"])
+def test_picture_says_that_a_student_is_synthetic(
+    small_course: Course, grader: Grader, mode: str
+) -> None:
+    for synthetic in (False, True):
+        course = replace(small_course, synthetic=synthetic)
+        env = StudentEnv(course, grader=grader, render_mode=mode)
+        env.reset(seed=0)
+        assert ("synthetic student" in str(env.render())) is synthetic
