@@ -8,6 +8,7 @@ registered object would not.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -67,7 +68,8 @@ def make_agent(
     """Return the agent that `spec` names: one of ours, or "module:factory".
 
     course: what the agent may look things up in. seed: of its random choices. grader, fmt: of
-    our agents, defaults where None. Raises UsageError for a name that does not exist.
+    our agents, defaults where None. Raises UsageError for a name that does not exist, a module
+    that cannot be imported, and a factory that does not take (course, seed=) or makes no agent.
     """
     if spec in _AGENTS:
         return _AGENTS[spec][1](course, seed, grader, fmt)
@@ -76,11 +78,27 @@ def make_agent(
         raise unknown_name("agent", spec, [*_AGENTS, "module:factory"])
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"agent {spec!r}: cannot import module {module_name!r}: {error}") from None
+    except Exception as error:  # a module may fail in any way while it is read
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"agent {spec!r}: cannot import module {module_name!r}: {reason}"
+        ) from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         callables = [name for name, value in vars(module).items() if callable(value)]
         raise unknown_name(f"factory in module {module_name!r}", factory_name, callables)
+    try:
+        inspect.signature(factory).bind(course, seed=seed)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"agent {spec!r}: the factory is called as {factory_name}(course, seed=0): {error}"
+        ) from None
     agent: Agent = factory(course, seed=seed)
+    if not (
+        isinstance(getattr(agent, "name", None), str) and callable(getattr(agent, "act", None))
+    ):
+        raise UsageError(
+            f"agent {spec!r}: the factory made a {type(agent).__name__}; an agent has a name and "
+            "act(dialogs, infos)"
+        )
     return agent

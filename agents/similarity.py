@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -87,9 +87,10 @@ def _ast_features(code: str) -> Counter[str] | None:
     tree = parse(code)
     if tree is None:
         return None
-    own = _bound_names(tree)
+    nodes = list(ast.walk(tree))
+    own = _bound_names(nodes)
     features: Counter[str] = Counter()
-    for parent in ast.walk(tree):
+    for parent in nodes:
         kind = type(parent).__name__
         for name, child in _children(parent):
             features[f"{kind}.{name} {_label(child, own)}"] += 1
@@ -119,9 +120,9 @@ def _label(node: ast.AST, own: set[str]) -> str:
     return kind
 
 
-def _bound_names(tree: ast.Module) -> set[str]:
+def _bound_names(nodes: Iterable[ast.AST]) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.arg):

@@ -3,7 +3,8 @@
 Covered: the paper's five rules (preset "paper"), the further rules of its released code
 (preset "published"), and any list of steps by name: "labs-only,min-submissions:3".
 Not covered: the released code's rule that drops a trajectory when re-execution gives another
-grade than the log; grade the course again instead, so that there is one grade.
+grade than the log; grade the course again instead, so that there is one grade. Nor its rule
+against redacted programs: only the log tells them; load it with `include_redacted=False`.
 
 Steps are applied in the order given and each sees what the one before left. A trajectory
 that loses its last submission is gone, and counted. A step never guesses a grade: where it

@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, NamedTuple, TypeAlias, TypedDict
+from typing import Literal, NamedTuple, TypeAlias, TypedDict, get_args
 
 from novicegym.courses.model import Assignment
 from novicegym.dialogs.diffs import small_diff
 from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.fences import fence
-from novicegym.errors import UsageError
-from novicegym.grading.feedback import FeedbackLevel, render_feedback
+from novicegym.errors import UsageError, unknown_name
+from novicegym.grading.feedback import FEEDBACK_LEVELS, FeedbackLevel, render_feedback
 from novicegym.grading.verdict import Verdict
 
 
@@ -39,6 +39,8 @@ class Message(TypedDict):
 Dialog: TypeAlias = list[Message]
 
 CodeFormat: TypeAlias = Literal["code", "dual"]
+
+CODE_FORMATS: tuple[CodeFormat, ...] = get_args(CodeFormat)
 
 
 class Turn(NamedTuple):
@@ -58,6 +60,13 @@ class DialogFormat:
     """What the user turns say; "none" is the paper's PARA, in training and in evaluation."""
     system_prompt: str | None = None
     """None for the text in `prompts`, which fits `code` and `feedback`."""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a code format or feedback level that does not exist."""
+        if self.code not in CODE_FORMATS:
+            raise unknown_name("code format", self.code, CODE_FORMATS)
+        if self.feedback not in FEEDBACK_LEVELS:
+            raise unknown_name("feedback level", self.feedback, FEEDBACK_LEVELS)
 
 
 @cache

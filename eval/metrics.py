@@ -8,9 +8,10 @@ Definitions are the paper's section 5.3, for each step k of the rollouts:
 - degradation        mean over the later steps of m_k - m_1
 
 Over all steps, `micro` is the value over all rows and `macro` the plain mean of the values
-per step; nothing is rounded. Preset `published` computes what the released code does: grades
+per step; nothing is rounded. Every submission counts, a blank one too: the autograder judged
+it and the rollout went on. Preset `published` computes what the released code does: grades
 rounded to integers of 0-100, values per step rounded to 3 decimals before they are averaged,
-and a text like `exit()` counted as no submission.
+and a blank text or one like `exit()` counted as no submission.
 
 Covered: one run of one policy. Not covered: confidence intervals, and comparing runs, which
 is `novicegym.eval.table`.
@@ -286,10 +287,10 @@ def _step_metrics(step: int, scored: list[ScoredStep], published: bool) -> StepM
 
 
 def _has_code(generated: str | None, published: bool) -> bool:
-    text = (generated or "").strip()
-    if published and (text.lower().startswith("exit()") or text in ("exit", "...")):
-        return False
-    return text != ""
+    if generated is None or not published:
+        return generated is not None
+    text = generated.strip()
+    return text not in ("", "exit", "...") and not text.lower().startswith("exit()")
 
 
 def _grade(numerator: int | None, denominator: int | None, published: bool) -> float | None:

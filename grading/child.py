@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 SEED = 0
 """`random` starts from here in every test case."""
+_RECURSION_LIMIT = 1_000
+"""Python's own; every test case starts with it."""
 
 _exit = posix._exit
 _chdir = posix.chdir
+_set_recursion_limit = sys.setrecursionlimit
 _getpid = posix.getpid
 _write = posix.write
 _read = posix.read
@@ -156,6 +159,7 @@ def _run_program(
         builtins = sys.modules["builtins"].__dict__
         builtins.clear()
         builtins.update(pristine)
+        _set_recursion_limit(_RECURSION_LIMIT)
         _chdir(work)
         empty_folder(".")
         _write_files(files)
@@ -209,7 +213,7 @@ def _run_case(
     except MemoryError as error:
         failure = f'["memory",{quote(tracebacks.error_text(error, lines))}]'
     except BaseException as error:
-        sys.setrecursionlimit(2_000)
+        _set_recursion_limit(2 * _RECURSION_LIMIT)  # room to tell of the error
         failure = f'["runtime",{quote(tracebacks.error_text(error, lines))}]'
     if kind == "call":
         return f'["case",{value},{quote(out.text()[-1000:])},false,"",{failure}]'

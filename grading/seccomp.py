@@ -31,6 +31,7 @@ _ALLOWED = (
 )
 _IOCTL, _CLONE, _FORK, _VFORK, _PRCTL, _PRLIMIT, _CLONE3 = 16, 56, 57, 58, 157, 302, 435
 _CHMODS = (90, 91, 268)  # chmod fchmod fchmodat
+_SIGNALS = (62, 234)  # kill tgkill
 _NEW_NAMESPACE, _THREAD = 0x7E020080, 0x00010000  # flags of clone
 _IOCTLS = (0x5401, 0x5450, 0x5451)  # is it a terminal; inheritable or not
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
@@ -71,16 +72,27 @@ def allow_listed_calls() -> bool:
 
 
 def confine_child() -> bool:
-    """Allow no new process, only threads, and no chmod. For a child that shares its caller's uid.
+    """Allow no new process, only threads; no chmod; signals to itself alone.
 
-    Without a process namespace the zygote has no means then to find and end all that a program
-    started, and without a file tree of its own the caller's files are in reach: Landlock does
-    not cover chmod.
+    For a child that shares its caller's uid. Without a process namespace the zygote has no means
+    then to find and end all that a program started, and the caller's own processes are in reach;
+    without a file tree of its own the caller's files are: Landlock does not cover chmod, and
+    signals only since its version 6.
     """
-    forbidden = [(_EQUAL, 0, 1, number) for number in _CHMODS]
+    chmods = [((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _EPERM)) for number in _CHMODS]
+    signals = [
+        (
+            (_EQUAL, 0, 4, number),
+            (_LOAD, 0, 0, _ARGUMENT_0),  # to whom
+            (_EQUAL, 0, 1, os.getpid()),
+            (_RETURN, 0, 0, _ALLOW),
+            (_RETURN, 0, 0, _EPERM),
+        )
+        for number in _SIGNALS
+    ]
     return _install(
         [
-            *(line for test in forbidden for line in (test, (_RETURN, 0, 0, _EPERM))),
+            *(line for group in (*chmods, *signals) for line in group),
             (_EQUAL, 1, 0, _FORK),
             (_EQUAL, 0, 1, _VFORK),
             (_RETURN, 0, 0, _EPERM),

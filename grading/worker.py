@@ -83,6 +83,8 @@ class Worker:
         self._work = tempfile.mkdtemp(prefix="novicegym-")
         command = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_ZYGOTE)]
         fd = theirs.fileno()
+        # Where the interpreter's own library may lie; the zygote takes it out again.
+        libraries = {"LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")}
         self._control = ours
         try:
             with theirs:
@@ -91,7 +93,7 @@ class Worker:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    env=_ENVIRONMENT,
+                    env=_ENVIRONMENT | libraries,
                     cwd="/",
                     pass_fds=(fd,),
                     start_new_session=True,

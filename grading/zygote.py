@@ -44,6 +44,7 @@ def main() -> None:
     """Lock down, warm up, report the layers in force, then serve until the supervisor ends."""
     descriptor, memory_mb = int(sys.argv[1]), int(sys.argv[2])
     keep_uid, work = sys.argv[3] == "keep-uid", sys.argv[4]
+    posix.environ.pop(b"LD_LIBRARY_PATH", None)  # read by now; programs see the same everywhere
     sys.argv = sys.orig_argv = [""]  # a program reads no paths of this machine there
     # As process 1 of its namespace it gets no signal from a child, but for those it handles.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)

@@ -74,12 +74,16 @@ class WeightedReward:
 def make_reward(spec: str | Mapping[str, float] | Reward) -> Reward:
     """Return the reward a spec names; a reward is returned as it is.
 
-    Raises UsageError for an unknown name, an argument a reward does not take, or a weight
-    that is not a finite number.
+    Raises UsageError for an unknown name, an argument a reward does not take, a weight that
+    is not a finite number, or what is no reward at all.
     """
     if isinstance(spec, str):
         return _named(spec)
     if not isinstance(spec, Mapping):
+        if not callable(spec):
+            raise UsageError(
+                f"a reward is a name, an object of names and weights, or a Reward, got {spec!r}"
+            )
         return spec
     if not spec:
         raise UsageError("a reward needs at least one part, got none; try {'tiered': 1.0}")

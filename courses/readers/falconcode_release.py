@@ -95,7 +95,12 @@ def read_release(archive: Archive, files: Mapping[str, str], problems: Problems)
             intake.reject(record, bad, log_row=False)
     students: set[str] | None = None
     if "students" in files:
-        students = {record.get("id", as_text) for record in side_table("students")}
+        students = set()
+        for record in side_table("students"):
+            try:
+                students.add(record.key("id", "student"))
+            except RowError as bad:
+                intake.reject(record, bad, log_row=False)
     max_scores: dict[tuple[str, str], float] = {}
     for record in side_table("problems"):
         try:

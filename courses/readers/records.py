@@ -173,7 +173,7 @@ def _jsonl_rows(file: str, stream: BinaryIO) -> Iterator[Record]:
         text = line.decode("utf-8", "surrogateescape")
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield Record(file, row, {}, RowError("", text[:200], f"not JSON: {error}"))
             continue
         if not isinstance(values, dict):

@@ -27,7 +27,12 @@ def test_anybodys_factory_gets_the_course_and_the_seed(
         "    def act(self, dialogs, infos):\n"
         "        return ['' for _ in dialogs]\n"
         "COUNT = 3\n"
+        "def nothing(course, seed):\n"
+        "    return 3\n"
+        "def unseeded(course):\n"
+        "    return Mine(course, 0)\n"
     )
+    (tmp_path / "broken_agents.py").write_text("def make(:\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     course = make_course(double, {})
     agent = make_agent("my_agents:Mine", course, seed=7)
@@ -37,6 +42,12 @@ def test_anybodys_factory_gets_the_course_and_the_seed(
         make_agent("my_agents:Mime", course)
     with pytest.raises(UsageError, match="'COUNT'"):
         make_agent("my_agents:COUNT", course)
+    with pytest.raises(UsageError, match="made a int; an agent has a name and act"):
+        make_agent("my_agents:nothing", course)
+    with pytest.raises(UsageError, match=r"called as unseeded\(course, seed=0\)"):
+        make_agent("my_agents:unseeded", course)
+    with pytest.raises(UsageError, match="cannot import module 'broken_agents': SyntaxError"):
+        make_agent("broken_agents:make", course)
 
 
 @pytest.mark.parametrize(

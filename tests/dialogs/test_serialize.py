@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,18 @@ FORMATS = st.builds(
     st.sampled_from(FEEDBACK_LEVELS),
     st.one_of(st.none(), TEXTS),
 )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"code": "diff"}, "unknown code format 'diff'. Known: code, dual"),
+        ({"feedback": "fulll"}, "unknown feedback level 'fulll'. Did you mean 'full'"),
+    ],
+)
+def test_a_format_that_does_not_exist_is_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        DialogFormat(**wrong)
 
 
 @st.composite

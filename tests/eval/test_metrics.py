@@ -63,7 +63,7 @@ RUN = [
     record(2, (A, 1), None, position=3),
     record(1, (B, 0), (A, THIRD), position=4),
     record(2, (B, 1), (B, 1), position=4),
-    record(3, (B, 1), (" \n", 0), position=4),
+    record(3, (B, 1), None, position=4),
 ]
 
 
@@ -120,19 +120,22 @@ def test_a_policy_that_never_submits_has_coverage_and_nothing_else() -> None:
     assert run.codebleu.macro is None
 
 
-def test_giving_up_is_code_for_the_paper_and_none_for_the_released_code() -> None:
-    rows = [
-        record(1, (A, 1), (code, 0), position=position)
-        for position, code in enumerate(["exit()  # enough", "EXIT()", "exit", "...", "quit()", A])
-    ]
+def test_any_submission_counts_for_the_paper_but_not_for_the_released_code() -> None:
+    codes = ["exit()  # enough", "EXIT()", "exit", "...", "", " \n", "quit()", A]
+    rows = [record(1, (A, 1), (code, 0), position=position) for position, code in enumerate(codes)]
     assert measure(table(rows)).coverage.micro == 1.0
-    assert measure(table(rows), "published").coverage.micro == pytest.approx(2 / 6, abs=1e-3)
+    assert measure(table(rows), "published").coverage.micro == 2 / 8
+
+
+@pytest.mark.parametrize("code", [A, "", " \n", "exit()", "x = ("])
+def test_whoever_replays_the_student_covers_her_exactly(code: str) -> None:
+    run = measure(table([record(1, (code, THIRD), (code, THIRD))]))
+    assert (run.coverage.micro, run.grade_proximity.macro) == (1.0, 1.0)
 
 
 def test_solved_means_any_step_for_us_and_the_last_for_the_released_code() -> None:
     assert [one.solved for one in score_steps(table(RUN))] == [True] * 5
-    # The rollout that stopped because it was solved counts as unsolved there, and the other
-    # too, whose last submission was empty.
+    # Both rollouts stopped before their last record, which decides there.
     assert [one.solved for one in score_steps(table(RUN), "published")] == [False] * 5
 
 

@@ -22,19 +22,25 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
 
 
-def commands(page: Path) -> list[str]:
-    """Return the commands of the page's console blocks, with their continuation lines."""
+def commands(page: Path) -> list[tuple[str, str]]:
+    """Return (command, output shown below it) of the page's console blocks."""
     found = []
     for block in blocks(page, "console"):
-        for match in re.finditer(r"^\$ ((?:.*\\\n)*.*)$", block, re.M):
+        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            match = re.match(r"((?:.*\\\n)*.*)\n", part)
+            assert match is not None
             command = re.sub(r"\s+#\s.*$", "", match[1].replace("\\\n", " "))
             if not command.startswith(NOT_HERE):
-                found.append(command)
+                found.append((command, part[match.end() :]))
     return found
 
 
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip("\n").splitlines()]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_of_the_page_run(page: Path, tmp_path: Path) -> None:
+def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     """The commands run in order in an empty folder; $ITAP and $NUS are the real logs."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -43,14 +49,20 @@ def test_commands_of_the_page_run(page: Path, tmp_path: Path) -> None:
         "NOVICEGYM": str(ROOT),
     }
     skipped = []
-    for command in commands(page):
-        if ("$ITAP" in command or "$NUS" in command) and not SHARED.is_dir():
+    for command, shown in commands(page):
+        if "$" in command and not SHARED.is_dir():
             skipped.append(command)
             continue
         result = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert result.returncode == 0, f"$ {command}\n{result.stdout}\n{result.stderr}"
+        if shown.strip():
+            assert lines(result.stdout) == lines(shown), f"$ {command}"
     if skipped:
         pytest.skip(f"{len(skipped)} commands need the real logs, which are not at {SHARED}")
 

@@ -58,6 +58,7 @@ THIRD = Fraction(1, 3)
         ("x = 1", "y = 1", THIRD, Fraction(33, 100), 0.0),  # never truncated
         ("x = = 1", "y = 1", 0, 0, -1.0),  # sharing a grade of 0 is no excuse
         ("x = = 1", "x = = 1\n", 0, 0, 2.0),
+        ("x = '\ud800'", "x = '\ud800' ", 0, 0, 2.0),  # text that UTF-8 cannot hold
         ("x = 1", "y = 1", 0, 1, 0.0),
     ],
 )
@@ -185,6 +186,7 @@ def test_a_reward_survives_its_spec_as_json_and_pickling(spec: str | dict[str, f
         ({"tiered": True}, "must be a number, got True"),
         ({"tiered": 1.0, "tiered:exact": 1.0}, "named twice"),
         ({"codeblue": 1.0}, "Did you mean 'codebleu'"),
+        (3, "a name, an object of names and weights, or a Reward, got 3"),
     ],
     ids=str,
 )
