@@ -26,7 +26,8 @@ class Agent(Protocol):
 
         `infos` are the environment's info dicts, one per dialog: student_id, assignment_id,
         term, position (logged submissions before the start), step (submissions made since),
-        and code, grade, outcome and case_bits of the last submission.
+        and code, grade, outcome and case_bits of the last submission. They say so at every
+        feedback level, "none" too: a policy that must not know reads only the dialogs.
         """
         ...
 

@@ -29,11 +29,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-def code_distance(a: str, b: str) -> float:
-    """Return the distance of two programs, in [0, 1]."""
-    return float(CodeIndex([a]).distances(b)[0])
-
-
 class CodeIndex:
     """Programs prepared for asking how far each of them is from another."""
 

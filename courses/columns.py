@@ -128,6 +128,15 @@ def naive_time(at: datetime) -> datetime:
     return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether `text` can be stored: not where it holds lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def group_bounds(trajectory_starts: Int64s) -> Int64s:
     """Return where groups of at least `GROUP_ROWS` rows begin, and last the number of rows."""
     bounds = [0]

@@ -24,7 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from novicegym.courses.assignment_lines import assignment_to_json, parse_assignments
-from novicegym.courses.columns import GROUP_ROWS, SCHEMA, ColumnTrajectories, naive_time
+from novicegym.courses.columns import (
+    GROUP_ROWS,
+    SCHEMA,
+    ColumnTrajectories,
+    is_unicode,
+    naive_time,
+)
 from novicegym.courses.model import Course, Trajectory
 from novicegym.courses.parquet_groups import ParquetGroups
 from novicegym.errors import CourseError
@@ -206,20 +212,12 @@ def _not_unicode(columns: Columns) -> CourseError:
     """Say which text of the rows cannot be stored."""
     for name in ("student_id", "assignment_id", "term", "code", "logged_feedback"):
         for row, text in enumerate(columns[name]):
-            if text is not None and not _is_unicode(text):
+            if text is not None and not is_unicode(text):
                 where = (columns["student_id"][row], columns["assignment_id"][row])
                 number = columns["order"][row] + 1
                 reason = f"submission {number} of {where} holds a lone surrogate"
                 return CourseError(reason, field=name, value=text)
     raise AssertionError("called for rows that are all Unicode")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _encode(text: str, field: str) -> bytes:

@@ -12,6 +12,7 @@ import marshal
 import os
 import re
 import signal
+import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,7 +24,7 @@ from novicegym.grading.canonical import Opaque, decode
 from novicegym.grading.compare import equal_output, equal_values
 from novicegym.grading.limits import Limits
 from novicegym.grading.verdict import CaseResult, Outcome, Verdict
-from novicegym.grading.worker import Run
+from novicegym.grading.worker import WORK_PREFIX, Run
 
 _GRAVITY: tuple[Outcome, ...] = ("refused", "timeout", "memory", "runtime", "logical")
 _SHOWN_CHARS = 2_000
@@ -32,7 +33,8 @@ _HOST_FOLDERS = sorted(
     {os.path.dirname(os.path.realpath(os.__file__)), os.path.dirname(os.__file__)}, key=len
 )
 _PATH = re.compile("|".join(re.escape(folder) + "/?" for folder in reversed(_HOST_FOLDERS)))
-_WORK_FOLDER = re.compile(r"/[\w/.-]*/novicegym-\w+")
+# Each pattern opens with fixed text: a program that prints 64 KB of "/" must not hold us up.
+_WORK_FOLDER = re.compile(re.escape(os.path.join(tempfile.gettempdir(), WORK_PREFIX)) + r"\w+")
 _TIMEOUT = "the program did not finish within its time limit"
 BROKE_OUT = "the program broke the sandbox it ran in"
 MALFORMED = "the program ended without a proper answer"
@@ -204,9 +206,7 @@ def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome,
     else:
         try:
             value = Opaque("too large") if _huge(tree, case.expected) else decode(tree)
-            passed = equal_values(
-                value, case.expected, tolerance=case.tolerance, types=case.types
-            )
+            passed = equal_values(value, case.expected, tolerance=case.tolerance, types=case.types)
             actual = show_value(value)
         except (ValueError, RecursionError, OverflowError):
             return False, "refused", "", MALFORMED

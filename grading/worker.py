@@ -21,6 +21,8 @@ from typing import Literal
 from novicegym.errors import GraderError
 from novicegym.grading.limits import Limits
 
+WORK_PREFIX = "novicegym-"
+"""Of the temporary folder a zygote works in where it has no file tree of its own."""
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -80,7 +82,7 @@ class Worker:
 
     def _start(self, uid: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._work = tempfile.mkdtemp(prefix="novicegym-")
+        self._work = tempfile.mkdtemp(prefix=WORK_PREFIX)
         command = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_ZYGOTE)]
         fd = theirs.fileno()
         # Where the interpreter's own library may lie; the zygote takes it out again.

@@ -11,7 +11,7 @@ Not covered: what runs in the child (child.py), the layers of isolation (lockdow
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # signal is slow to import
 import gc
 import posix
 import select
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _DESCRIPTOR_BYTES = 4
-SIGKILL = 9  # the signal module is slow to import
+SIGKILL = 9
 _HERE = __file__.rpartition("/")[0]
 
 

@@ -9,7 +9,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-from novicegym.courses.columns import naive_time
+from novicegym.courses.columns import is_unicode, naive_time
 
 _BLANKS = frozenset({"", "na", "nan", "null", "none"})
 _FLAGS = {"true": True, "t": True, "yes": True, "1": True, "1.0": True} | {
@@ -27,7 +27,7 @@ class CellError(ValueError):
 def as_text(value: object) -> str:
     """Return text as it is and numbers as digits (an id column may be of any type)."""
     if isinstance(value, str):
-        if not _is_unicode(value):
+        if not is_unicode(value):
             raise CellError("the text is not valid UTF-8")
         return value
     if isinstance(value, float) and value.is_integer():
@@ -124,11 +124,3 @@ def as_grade_or_flag(value: object, scale: float) -> float:
     if isinstance(value, bool) or (text in _FLAGS and text.isalpha()):  # 1 is a point
         return float(as_flag(value))
     return as_grade(value, scale)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -34,6 +34,7 @@ import pyarrow as pa
 
 from novicegym.courses.columns import ColumnTrajectories, Int64s, group_bounds
 from novicegym.courses.model import Assignment, Course
+from novicegym.courses.readers.cells import as_order, as_time
 from novicegym.courses.readers.records import Record, RowError
 from novicegym.courses.readers.report import LeftOut, LoadReport, Rejected, Repair
 from novicegym.courses.syntax import compiles
@@ -330,6 +331,19 @@ class TableGroups:
 def microseconds(at: datetime) -> int:
     """Return a naive time as microseconds since 1970, to sort by."""
     return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def read_place(record: Record, order: str | None, time: str | None) -> tuple[int, datetime | None]:
+    """Return what a row is sorted by, its order else its time, and its time.
+
+    Without an order column the time must be there; beside one it may be blank. Raises RowError.
+    """
+    at = None
+    if time is not None and (order is None or record.has(time)):
+        at = record.get(time, as_time)
+    if order is not None:
+        return record.get(order, as_order), at
+    return (0 if at is None else microseconds(at)), at
 
 
 def _number(numbers: dict[str, int], name: str) -> int:

@@ -31,11 +31,9 @@ from novicegym.courses.readers.cells import (
     as_code,
     as_flag,
     as_grade,
-    as_order,
     as_text,
-    as_time,
 )
-from novicegym.courses.readers.intake import Intake, microseconds
+from novicegym.courses.readers.intake import Intake, read_place
 from novicegym.courses.readers.records import Record, RowError, Table, read_table
 from novicegym.errors import CourseError, UsageError, unknown_name
 
@@ -139,13 +137,7 @@ class _MainTable:
         if problem not in self._assignments:
             self._intake.leave_out("assignment without tests", problem, (student, problem))
             return
-        time, order = self._time, self._order
-        timed = time is not None and (order is None or record.has(time))
-        at = record.get(time, as_time) if time is not None and timed else None
-        if order is not None:
-            place = record.get(order, as_order)
-        else:
-            place = 0 if at is None else microseconds(at)
+        place, at = read_place(record, self._order, self._time)
         self._intake.keep(
             student=student,
             assignment=problem,

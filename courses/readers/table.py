@@ -18,11 +18,9 @@ from novicegym.courses.readers.assignments import open_assignments
 from novicegym.courses.readers.cells import (
     as_code,
     as_grade_or_flag,
-    as_order,
     as_text,
-    as_time,
 )
-from novicegym.courses.readers.intake import Intake, microseconds
+from novicegym.courses.readers.intake import Intake, read_place
 from novicegym.courses.readers.records import Record, RowError, read_table
 from novicegym.errors import CourseError, UsageError, unknown_name
 
@@ -125,13 +123,7 @@ def _keep(
     assignment = record.key(columns["assignment"], "assignment")
     if assignment not in assignments:
         raise RowError(columns["assignment"], assignment, "the tests have no such assignment")
-    time, order = columns.get("time"), columns.get("order")
-    timed = time is not None and (order is None or record.has(time))
-    at = record.get(time, as_time) if time is not None and timed else None
-    if order is not None:
-        place = record.get(order, as_order)
-    else:
-        place = 0 if at is None else microseconds(at)
+    place, at = read_place(record, columns.get("order"), columns.get("time"))
     grade, feedback, term = columns.get("grade"), columns.get("feedback"), columns.get("term")
     intake.keep(
         student=student,

@@ -98,6 +98,9 @@ def stats(
     regrade: Regrade = False,
     curate: Curate = None,
     split: Split = None,
+    assignments: Annotated[
+        bool, typer.Option("--assignments", help="Also the same numbers for each assignment.")
+    ] = False,
     process: Annotated[
         bool,
         typer.Option(
@@ -130,7 +133,8 @@ def stats(
         print(json.dumps(document, indent=2))
         return
     OUT.print(_stats_table(_title(course), [*numbers.terms, numbers.total]))
-    OUT.print(_stats_table("by assignment", numbers.assignments))
+    if assignments:
+        OUT.print(_stats_table("by assignment", numbers.assignments))
     if process:
         for line in _process(course).lines():
             print(line)

@@ -85,8 +85,12 @@ Curate = Annotated[
     ),
 ]
 Split = Annotated[
-    str | None,
-    typer.Option(help="A part of the course: 'term:Fall 2024', 'students:0.2:seed=0:rest', ..."),
+    list[str] | None,
+    typer.Option(
+        help="A part of the course: 'term:Fall 2024', 'students:0.2:seed=0:rest', "
+        "'trajectories:100', 'assignments:ID,ID'. Repeatable: each cuts down what the one "
+        "before left."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -101,7 +105,7 @@ def open_course(
     rejects: Path | None = None,
     regrade: bool = False,
     curate: str | None = None,
-    split: str | None = None,
+    split: list[str] | None = None,
     quiet: bool = False,
 ) -> Course:
     """Load, re-grade, curate and split a course, in this order; tell on stderr what was kept."""
@@ -128,10 +132,15 @@ def open_course(
         course, curation = apply_steps(course, curate)
         if not quiet:
             print_curation(curation)
-    if split is not None:
-        from novicegym.courses.splits import take_split
+    return take_splits(course, split)
 
-        course = take_split(course, split)
+
+def take_splits(course: Course, selectors: list[str] | None) -> Course:
+    """Return the part of the course that all selectors, one after another, leave."""
+    from novicegym.courses.splits import take_split
+
+    for selector in selectors or ():
+        course = take_split(course, selector)
     return course
 
 

@@ -25,6 +25,7 @@ from novicegym.cli.options import (
     Tests,
     open_course,
     progress_bar,
+    take_splits,
 )
 from novicegym.errors import UsageError, unknown_name
 
@@ -88,7 +89,7 @@ def rollout(
     regrade: Regrade = False,
     split: Split = None,
     learn_from: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="The part of the course whose logs the agent may use, a split as in --split "
             "(default: all of it). It never uses those of the student it sits in for."
@@ -109,7 +110,6 @@ def rollout(
     --split says which trajectories are played. The same command again completes an
     interrupted run.
     """
-    from novicegym.courses.splits import take_split
     from novicegym.dialogs.serialize import DialogFormat
     from novicegym.eval.rollouts import make_protocol
 
@@ -135,8 +135,8 @@ def rollout(
         "learn_from": learn_from,
     }
     _play(
-        take_split(whole, split) if split else whole,
-        take_split(whole, learn_from) if learn_from else whole,
+        take_splits(whole, split),
+        take_splits(whole, learn_from),
         agent,
         out,
         protocol=rules,
@@ -184,18 +184,16 @@ def demo(
     """Play all agents on a slice of the embedded course; write table and a page to look at."""
     from novicegym.agents.registry import describe_agents
     from novicegym.courses.load import load_course
-    from novicegym.courses.splits import take_split
     from novicegym.eval.records import write_atomically
     from novicegym.eval.rollouts import PROTOCOLS
 
     whole = load_course("cs1")
-    test = take_split(whole, "term:Spring 2025")
-    selector = f"trajectories:{trajectories}:seed={seed}"
-    played = take_split(test, selector)
+    selectors = ["term:Spring 2025", f"trajectories:{trajectories}:seed={seed}"]
+    played = take_splits(whole, selectors)
     runs = []
     for agent, _ in describe_agents():
         run = out / agent
-        source = {"course": "cs1", "split": selector}
+        source = {"course": "cs1", "split": selectors}
         _play(played, whole, agent, run, PROTOCOLS["paper"], seed, 256, source)
         runs.append(run)
     results = _tabulate(runs, "paper")
@@ -221,10 +219,12 @@ def _play(
 
     # A console script does not look for a user's own MODULE:FACTORY where it is run.
     sys.path.insert(0, str(Path.cwd()))
+    # The student herself learns from nobody: she is in the logs that are played.
+    source_of_logs = played if agent == "logged" else pool
     with progress_bar(agent) as update:
         play_rollout(
             played,
-            make_agent(agent, pool, seed=seed, fmt=protocol.rules.format),
+            make_agent(agent, source_of_logs, seed=seed, fmt=protocol.rules.format),
             out,
             protocol=protocol,
             seed=seed,

@@ -217,6 +217,8 @@ def test_bad_run_is_named(column: str, value: str, reason: str, tmp_path: Path) 
         ("problems", 5, "max_score", "0", "must be above 0", 1),
         ("problems", 5, "exam", "final", "neither true nor false", 1),
         ("courses", 3, "year", "", "no year", 2),
+        ("students", 2, "id", "\udcff", "not valid UTF-8", 4),
+        ("students", 2, "id", "", "no student", 4),
     ],
 )
 def test_bad_row_of_a_side_table_is_named_and_takes_its_runs_with_it(

@@ -218,6 +218,7 @@ def test_bad_jsonl_lines_are_named(tests_file: Path, tmp_path: Path) -> None:
     good = path.read_bytes()
     for line, reason in [
         (b'{"student_id": "s"', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b"[1, 2]", "not a JSON object"),
         (b'{"student_id":"s","assignment_id":"7","timestamp":"2024-01-01","code":"\xe9"}', "UTF-8"),
         (

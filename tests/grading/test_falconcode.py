@@ -131,6 +131,37 @@ def test_a_script_may_import_the_program_as_a_module(grader: Grader) -> None:
     assert "your program has no count" in missing.message
 
 
+def test_a_module_named_at_run_time_is_the_program_run_apart(grader: Grader) -> None:
+    script = (
+        "import importlib\n"
+        "from cs110.autograder import run_script\n"
+        "def test_passed():\n"
+        "    run_script('lab3.py')\n"
+        "    return 100 if importlib.import_module('lab3').double(2) == 4 else 0\n"
+    )
+    assert grader.grade(scripted(script), "def double(x): return 2 * x\n").correct
+    always_equal = "class E:\n def __eq__(s, o): return True\ndef double(x): return E()\n"
+    assert grader.grade(scripted(script), always_equal).grade == 0
+
+
+@pytest.mark.parametrize("value", ['["zz"]', '["d",1]', '["l",' * 600 + "1" + "]" * 600])
+def test_a_forged_answer_to_a_script_is_a_verdict(grader: Grader, value: str) -> None:
+    script = "import lab3\ndef test_passed(): return 100 if lab3.f() == 1 else 0\n"
+    line = f'["case",{value},"",false,"",null]\n'.encode()
+    code = (
+        f"import os\nfor i in range(3, 30):\n try: os.write(i, {line!r})\n except OSError: pass\n"
+    )
+    verdict = grader.grade(scripted(script), code + "os._exit(0)\n")
+    assert (verdict.grade, verdict.outcome) == (0, "logical")
+    assert "ended without a proper answer" in verdict.message
+
+
+@pytest.mark.parametrize("score", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_full_mark_that_is_none_is_refused(score: float) -> None:
+    with pytest.raises(ValueError, match="max_score must be a number above 0"):
+        TestScript("def test_passed(): return 0", score)
+
+
 def test_a_program_cannot_speak_for_the_script(grader: Grader) -> None:
     for code in (
         "print('Unit Test Returned: 100')",

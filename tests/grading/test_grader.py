@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from fractions import Fraction
 
 import pytest
@@ -17,6 +18,7 @@ from novicegym.courses.model import Assignment
 from novicegym.courses.suite import CallCase, IOCase, TestSuite
 from novicegym.errors import GraderError
 from novicegym.grading.grader import Grader, Limits, shared_grader
+from novicegym.grading.judge import clean
 from novicegym.grading.verdict import Verdict
 
 DOUBLE = Assignment(
@@ -124,6 +126,22 @@ def test_every_case_starts_from_a_fresh_program(grader: Grader) -> None:
     assert one.actual.startswith("[[1], [], 0.8444")
 
 
+def test_every_case_starts_as_python_does(grader: Grader) -> None:
+    code = (
+        "import os, sys\n"
+        "def f(x):\n"
+        "    seen = [sys.getrecursionlimit(), sys.argv, sys.orig_argv, os.listdir('.')]\n"
+        "    os.mkdir('d')\n"
+        "    os.chdir('d')\n"
+        "    sys.setrecursionlimit(5000)\n"
+        "    if x: raise ValueError\n"
+        "    return seen\n"
+    )
+    expected = [1000, [""], [""], []]
+    assignment = calls(CallCase("f(0)", expected), CallCase("f(1)", 0), CallCase("f(0)", expected))
+    assert grader.grade(assignment, code).case_bits == "101"
+
+
 def test_setup_runs_first_and_files_are_there(grader: Grader) -> None:
     assignment = calls(
         CallCase("f(TABLE)", "b,2"), setup="TABLE = 'data.csv'", files=(("data.csv", "a,1\nb,2\n"),)
@@ -154,10 +172,19 @@ def test_errors_show_the_students_lines_only(grader: Grader) -> None:
 
 
 def test_texts_hold_no_addresses_and_no_host_folders(grader: Grader) -> None:
-    code = "import os\nprint(object())\nraise ValueError(str(object()) + os.__file__)\n"
+    code = (
+        "import os\nprint(object(), os.__file__)\nraise ValueError(str(object()) + os.__file__)\n"
+    )
     [case, *_] = grader.grade(SUM, code).cases
-    assert case.actual == "<object object at 0x...>\n"
+    assert case.actual == "<object object at 0x...> os.py\n"
     assert case.error.endswith("ValueError: <object object at 0x...>os.py")
+
+
+def test_slashes_do_not_hold_the_supervisor_up() -> None:
+    start = time.process_time()
+    assert clean("/" * 100_000) == "/" * 100_000
+    assert clean("/-" * 100_000 + "/novicegym-") == "/-" * 100_000 + "/novicegym-"
+    assert time.process_time() - start < 2
 
 
 def test_a_batch_equals_one_by_one_whatever_the_workers() -> None:

@@ -58,9 +58,16 @@ FAILS = {
     "read a file": "print(open('/etc/passwd').read())",
     "start a program": "import os\nos.execv('/bin/sh', ['sh'])",
     "open a socket": "import socket\nsocket.socket()",
+    "folders too deep to remove": (
+        "import os\nfor i in range(40):\n os.mkdir('d' * 250)\n os.chdir('d' * 250)\n" + RIGHT
+    ),
 }
 SUCCEEDS = {
     "kill the parent": "import os\ntry: os.kill(os.getppid(), 9)\nexcept OSError: pass\n",
+    "interrupt the parent": (
+        "import os, signal\ntry: os.kill(os.getppid(), signal.SIGINT)\nexcept OSError: pass\n"
+    ),
+    "another folder": "import os\nos.makedirs('d', exist_ok=True)\nos.chdir('d')\n",
     "patched exit": "import os\nos._exit = lambda code: None\n",
     "patched builtins": (
         "import builtins\nfor n in ('len', 'type', 'issubclass', 'compile', 'exec', 'eval'):\n"
@@ -79,6 +86,14 @@ SUCCEEDS = {
     "no stdout": "import sys\nsys.stdout.close()\nsys.stdout = None\n",
     "low recursion limit": "import sys\nsys.setrecursionlimit(60)\n",
 }
+
+
+def forging(line: str) -> str:
+    """A program that writes a line to its supervisor itself, and ends."""
+    return (
+        f"import os\nfor i in range(3, 30):\n try: os.write(i, {(line + chr(10)).encode()!r})\n"
+        " except OSError: pass\nos._exit(0)\n"
+    )
 
 
 @pytest.mark.parametrize("name", FAILS)
@@ -100,6 +115,73 @@ def test_nothing_of_a_program_is_left_for_the_next(quick_grader: Grader) -> None
     quick_grader.grade(DOUBLE, "import os\nos.environ['A'] = 'b'\nopen('x', 'w')\n" + RIGHT)
     assert quick_grader.grade(DOUBLE, spy + "#").cases[0].actual == before
     assert before.startswith("[[], ['HOME'")
+
+
+def test_a_program_cannot_lower_the_limits_of_the_next(quick_grader: Grader) -> None:
+    for name, value in (("AS", 60 << 20), ("FSIZE", 0), ("NOFILE", 3), ("NPROC", 0), ("CPU", 1)):
+        code = (
+            "import os, resource\n"
+            f"try: resource.prlimit(os.getppid(), resource.RLIMIT_{name}, ({value}, {value}))\n"
+            "except OSError: pass\n"
+        )
+        assert quick_grader.grade(DOUBLE, code + RIGHT).correct
+        greedy = f"x = bytearray(100 << 20)\nopen('{name}', 'w').write('x')\n"
+        assert quick_grader.grade(DOUBLE, greedy + RIGHT).correct
+
+
+def test_a_folder_that_cannot_be_removed_is_not_left_for_the_next(quick_grader: Grader) -> None:
+    verdict = quick_grader.grade(DOUBLE, FAILS["folders too deep to remove"] + "#")
+    assert verdict.outcome == "refused"
+    spy = "import os\ndef f(x): return os.listdir('.')  # of deep folders\n"
+    assert quick_grader.grade(DOUBLE, spy).cases[0].actual == "[]"
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ('["compile","%s"]' % ("x" * 100_000), "compile"),
+        ('["forbidden","%s",1]' % ("x" * 100_000), "runtime"),
+        ('["case",6,"",false,"",["runtime","%s"]]' % ("x" * 100_000), "runtime"),
+        ('["case",["zz"],"",false,"",null]', "refused"),
+        ('["case",["i","0x1g"],"",false,"",null]', "refused"),
+        ('["case",["d",1],"",false,"",null]', "refused"),
+        ('["case",["s",["l"]],"",false,"",null]', "refused"),
+        ('["case",' + '["l",' * 600 + "1" + "]" * 600 + ',"",false,"",null]', "refused"),
+    ],
+)
+def test_a_forged_reply_gives_a_verdict_of_ordinary_size(
+    quick_grader: Grader, line: str, outcome: str
+) -> None:
+    verdict = quick_grader.grade(DOUBLE, forging(line))
+    assert (verdict.grade, verdict.outcome) == (0, outcome)
+    assert len(str(verdict.to_json())) < 6_000
+
+
+def test_children_beside_the_callers_own_files_and_processes_are_confined(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    note.touch(0o644)
+    script = (
+        "import ctypes, os, signal, sys, threading\n"
+        "from novicegym.grading import seccomp\n"
+        "ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n"
+        "if not seccomp.confine_child(): sys.exit(77)\n"
+        "path = sys.argv[1]\n"
+        "for what in (lambda: os.chmod(path, 0), lambda: os.chmod('note', 0, dir_fd=\n"
+        "   os.open(os.path.dirname(path), 0)), lambda: os.fchmod(os.open(path, 0), 0), os.fork,\n"
+        "   lambda: os.kill(os.getppid(), 0), lambda: os.kill(-1, 0)):\n"
+        "  try: what()\n"
+        "  except PermissionError: continue\n"
+        "  os._exit(1)\n"
+        "thread = threading.Thread(target=print)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(note)], check=False).returncode
+    if ended == 77:
+        pytest.skip("no system call filters on this machine")
+    assert ended == -signal.SIGTERM
+    assert note.stat().st_mode & 0o777 == 0o644
 
 
 def test_hostile_programs_leave_no_processes_and_no_descriptors() -> None:
@@ -134,6 +216,9 @@ def test_a_program_that_ends_its_zygote_twice_is_refused(monkeypatch: pytest.Mon
         verdict = grader.grade(DOUBLE, RIGHT + "#")
         assert (verdict.outcome, verdict.grade, deaths) == ("refused", 0, 0)
         assert grader.grade(DOUBLE, RIGHT + "#").correct
+        deaths = 3  # the third time it was given a harmless program
+        with pytest.raises(GraderError, match="cannot run any program"):
+            grader.grade(DOUBLE, RIGHT + "##")
 
 
 def test_a_killed_zygote_is_replaced() -> None:
