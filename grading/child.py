@@ -150,7 +150,8 @@ def _run_program(
     except BaseException as error:
         _send(fd, f'["compile",{quote(tracebacks.compile_error(error))}]')
         return
-    lines = code.splitlines()
+    # As Python counts them: splitlines would also split at form feeds and their like.
+    lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pid = _getpid()
     work = posix.getcwd()
     pristine = dict(sys.modules["builtins"].__dict__)

@@ -171,6 +171,11 @@ def test_errors_show_the_students_lines_only(grader: Grader) -> None:
     assert "/" not in first.error
 
 
+def test_lines_are_counted_as_python_counts_them(grader: Grader) -> None:
+    code = "title = 'a\x0cb\u2028c'\r\nprint(title)\r1 / 0\n"
+    assert "line 3\n    1 / 0" in grader.grade(SUM, code).cases[0].error
+
+
 def test_texts_hold_no_addresses_and_no_host_folders(grader: Grader) -> None:
     code = (
         "import os\nprint(object(), os.__file__)\nraise ValueError(str(object()) + os.__file__)\n"
