@@ -28,6 +28,7 @@ _HEADINGS = ("agent", "Cov", "GP", "CB", "CB*", "ΔCov", "ΔGP", "ΔCB", "episod
 _CSV_NAMES = (
     "agent",
     "seed",
+    "run",
     "coverage",
     "grade_proximity",
     "codebleu",
@@ -47,6 +48,8 @@ class ResultRow:
     agent: str
     seed: int
     metrics: Metrics
+    run: str = ""
+    """What tells it from other runs of the agent: they may differ in feedback or format, too."""
 
     def shown(self) -> tuple[float | None, ...]:
         """Return coverage, GP, CB, corrected CB and the degradation of the first three."""
@@ -93,7 +96,8 @@ class ResultTable:
             "preset": self.preset,
             "header": self.header,
             "rows": [
-                {"agent": row.agent, "seed": row.seed} | asdict(row.metrics) for row in self.rows
+                {"agent": row.agent, "seed": row.seed, "run": row.run} | asdict(row.metrics)
+                for row in self.rows
             ],
         }
 
@@ -106,7 +110,7 @@ class ResultTable:
             run = row.metrics
             about = (self.course, self.synthetic, self.protocol, self.preset)
             counts = (run.episodes, run.records)
-            writer.writerow((*about, row.agent, row.seed, *row.shown(), *counts))
+            writer.writerow((*about, row.agent, row.seed, row.run, *row.shown(), *counts))
         return text.getvalue()
 
     def to_markdown(self) -> str:
@@ -146,7 +150,8 @@ class ResultTable:
         namesakes = Counter(row.agent for row in self.rows)
         result = []
         for row in self.rows:
-            name = row.agent if namesakes[row.agent] == 1 else f"{row.agent} (seed {row.seed})"
+            own = row.run or f"seed {row.seed}"
+            name = row.agent if namesakes[row.agent] == 1 else f"{row.agent} ({own})"
             values = [
                 _shown(value, signed=heading.startswith("Δ"))
                 for heading, value in zip(_HEADINGS[1:], row.shown(), strict=False)
@@ -159,13 +164,15 @@ class ResultTable:
 def make_table(
     runs: Sequence[pa.Table],
     *,
+    names: Sequence[str] | None = None,
     preset: str = "paper",
     workers: int = 1,
     progress: Progress | None = None,
 ) -> ResultTable:
     """Return the table of some runs' episode records, in the order given.
 
-    workers, progress: as in `measure`, for each run in turn.
+    names: what to tell runs of one agent apart by; None for their seeds. workers, progress: as
+    in `measure`, for each run in turn.
     Raises UsageError when a table is empty or mixes runs, or when the runs are not of the
     same course, protocol and starts.
     """
@@ -193,8 +200,9 @@ def make_table(
             facts["agent"],
             facts["seed"],
             measure(records, preset, workers=workers, progress=progress),
+            name,
         )
-        for facts, records in zip(about, runs, strict=True)
+        for facts, records, name in zip(about, runs, names or [""] * len(runs), strict=True)
     ]
     return ResultTable(
         course=about[0]["course"],

@@ -104,12 +104,15 @@ def _serve(
         posix.close(fd)
         end = _watch(pid, cpu_limit, wall_limit, (supervisor, control.fileno()))
         _, status, usage = posix.wait4(pid, 0)
+        used = usage.ru_utime + usage.ru_stime
         if can_clear_up:
-            _kill_the_rest()
+            used += _kill_the_rest()
+        if end == "exit" and used > cpu_limit:  # what processes of its own did counts, too
+            end = "cpu"
         child.empty_folder(".")
         if posix.listdir("."):  # the next program would find it
             posix._exit(1)
-        control.send(f"{end} {status} {usage.ru_utime + usage.ru_stime:.6f}".encode())
+        control.send(f"{end} {status} {used:.6f}".encode())
 
 
 def _watch(pid: int, cpu_limit: float, wall_limit: float, masters: tuple[int, int]) -> str:
@@ -147,17 +150,19 @@ def _watch(pid: int, cpu_limit: float, wall_limit: float, masters: tuple[int, in
     return end
 
 
-def _kill_the_rest() -> None:
-    """Kill and reap whatever the child started: all that this zygote may send a signal to."""
+def _kill_the_rest() -> float:
+    """Kill and reap whatever the child started: all that this zygote may send a signal to.
+
+    Returns the seconds of CPU time of what was reaped.
+    """
+    used = 0.0
     try:
         posix.kill(-1, SIGKILL)
-    except ProcessLookupError:
-        return
-    try:
         while True:
-            posix.waitpid(-1, 0)
-    except ChildProcessError:
-        pass
+            usage = posix.wait4(-1, 0)[2]
+            used += usage.ru_utime + usage.ru_stime
+    except (ProcessLookupError, ChildProcessError):
+        return used
 
 
 def _warm_up(child: ModuleType) -> None:

@@ -104,6 +104,19 @@ def test_runs_of_one_agent_are_told_apart_by_seed() -> None:
     assert "copier (seed 7)" in text
 
 
+def test_runs_of_one_agent_and_seed_are_told_apart_by_name() -> None:
+    table = make_table([run(), run(), run("other")], names=["full", "none", "third"])
+    first_cells = [line.split()[:2] for line in printed(table, width=140).splitlines()]
+    assert [cells for cells in first_cells if cells[:1] == ["copier"]] == [
+        ["copier", "(full)"],
+        ["copier", "(none)"],
+    ]
+    assert "other (" not in printed(table, width=140)
+    assert [row["run"] for row in table.to_json()["rows"]] == ["full", "none", "third"]
+    names = [row["run"] for row in csv.DictReader(io.StringIO(table.to_csv()))]
+    assert names == ["full", "none", "third"]
+
+
 @pytest.mark.parametrize(
     ("runs", "message"),
     [

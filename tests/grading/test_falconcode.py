@@ -153,7 +153,6 @@ def test_a_forged_answer_to_a_script_is_a_verdict(grader: Grader, value: str) ->
     )
     verdict = grader.grade(scripted(script), code + "os._exit(0)\n")
     assert (verdict.grade, verdict.outcome) == (0, "logical")
-    assert "ended without a proper answer" in verdict.message
 
 
 @pytest.mark.parametrize("score", [0.0, -1.0, float("nan"), float("inf")])

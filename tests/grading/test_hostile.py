@@ -129,6 +129,24 @@ def test_a_program_cannot_lower_the_limits_of_the_next(quick_grader: Grader) -> 
         assert quick_grader.grade(DOUBLE, greedy + RIGHT).correct
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_cpu_time_of_a_programs_own_processes_counts(quick_grader: Grader, waits: bool) -> None:
+    code = (
+        "import os, time\n"
+        "r, w = os.pipe()\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "  while time.process_time() < 0.4: pass\n"
+        "  os.write(w, b'done')\n"
+        "  time.sleep(0 if wait else 99)\n"
+        "  os._exit(0)\n"
+        "os.read(r, 4)\n"
+        "if wait: os.waitpid(pid, 0)\n"
+    )
+    verdict = quick_grader.grade(DOUBLE, f"wait = {waits}\n" + code + RIGHT)
+    assert verdict.outcome == "timeout"
+
+
 def test_a_folder_that_cannot_be_removed_is_not_left_for_the_next(quick_grader: Grader) -> None:
     verdict = quick_grader.grade(DOUBLE, FAILS["folders too deep to remove"] + "#")
     assert verdict.outcome == "refused"
