@@ -39,13 +39,13 @@ class Process:
     """Chance that the end of the program is missing in a first submission."""
     repair: Mapping[Sight, float] = field(
         default_factory=lambda: {
-            "syntax": 0.95,
-            "runtime": 0.8,
-            "limit": 0.8,
-            "case": -1.2,
-            "summary": -1.4,
-            "grade": -1.6,
-            "nothing": -1.8,
+            "syntax": 0.75,
+            "runtime": 0.6,
+            "limit": 0.6,
+            "case": -1.4,
+            "summary": -1.6,
+            "grade": -1.8,
+            "nothing": -2.0,
         }
     )
     """Log odds that a student of skill 0 repairs something, by what the feedback shows."""
@@ -73,7 +73,7 @@ class Process:
     """How many times more often such a bug is made."""
     runtime_weight: float = 0.12
     """How often bugs that raise are made, against bugs that give wrong answers."""
-    give_up: float = 0.02
+    give_up: float = 0.015
     """Chance of giving up after the fourth failed submission and each later one, at middling
     persistence; less before, and never after the first."""
     seen_hanging: float = 0.93

@@ -10,7 +10,6 @@ sets are public and are not part of this repository.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import resource
 import sys
@@ -18,10 +17,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from novicegym.courses.load import load_course
 from novicegym.courses.readers.assignments import open_assignments
 from novicegym.grading.grader import Grader
-
-csv.field_size_limit(1 << 30)
 
 
 def _read_nus(folder: Path) -> list[tuple[str, str, str, bool]]:
@@ -35,18 +33,16 @@ def _read_nus(folder: Path) -> list[tuple[str, str, str, bool]]:
 
 
 def _read_itap(folder: Path) -> list[tuple[str, str, str, bool]]:
-    with (folder / "CodeStates" / "CodeStates.csv").open(encoding="utf-8", newline="") as file:
-        codes = {row["CodeStateID"]: row["Code"] for row in csv.DictReader(file)}
-    rows = []
-    with (folder / "MainTable.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["EventType"] == "Submit":
-                code = codes[row["CodeStateID"]].replace("\r\n", "\n").rstrip()
-                # Half of an escaped line end, cut off by the source (see the data's README).
-                code = code.removesuffix("\\")
-                correct = row["X-Correct"].upper() == "TRUE"
-                rows.append((row["ProblemID"], row["EventID"], code, correct))
-    return rows
+    return [
+        (
+            trajectory.assignment_id,
+            f"{trajectory.student_id}#{number}",
+            submission.code,
+            submission.logged_grade == 1,
+        )
+        for trajectory in load_course(f"progsnap2:{folder}").trajectories
+        for number, submission in enumerate(trajectory.submissions, start=1)
+    ]
 
 
 def main() -> int:
@@ -62,9 +58,7 @@ def main() -> int:
     options = parser.parse_args()
     assignments = open_assignments(options.folder / "assignments.json")
     read = _read_nus if options.data == "nus" else _read_itap
-    every = read(options.folder)
-    rows = [row for row in every if row[0] in assignments and options.only in (None, row[0])]
-    print(f"{len(every)} submissions, {len(rows)} of them to assignments with tests")
+    rows = [row for row in read(options.folder) if options.only in (None, row[0])]
 
     started = time.perf_counter()
     with Grader(workers=options.workers, cache_size=0) as grader:
@@ -88,7 +82,7 @@ def main() -> int:
     for name, count in [*sorted(counts.items()), ("all", total)]:
         share = 100 * count["agree"] / count["all"]
         print(
-            f"{name:<20}{count['all']:>6}{count['agree']:>7}{share:>7.1f}",
+            f"{name:<20}{count['all']:>6}{count['agree']:>7}{share:>7.2f}",
             *(f"{count[o]:>8}" for o in outcomes),
         )
         total.update(count)

@@ -100,6 +100,8 @@ def parse_steps(steps: str | Sequence[str | CurationStep]) -> list[CurationStep]
     """Return the steps named in `steps`: comma-separated text or a list; presets are unfolded."""
     if isinstance(steps, str):
         steps = [part for part in (part.strip() for part in steps.split(",")) if part]
+        if not steps:
+            raise UsageError(f"no curation step is named; known: {', '.join([*RULES, *PRESETS])}")
     parsed: list[CurationStep] = []
     for step in steps:
         if isinstance(step, CurationStep):

@@ -29,16 +29,17 @@ _BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"
 def render_ansi(episode: Episode) -> str:
     """Return the episode as text with terminal colours: assignment, submissions, feedback."""
     start = episode.start
-    lines = [f"{_BOLD}{start.assignment.title}{_PLAIN} ({start.assignment.id})"]
-    lines += [_student(episode), "", start.assignment.prompt]
+    task = start.assignment
+    lines = [f"{_BOLD}{printable(task.title)}{_PLAIN} ({printable(task.id)})"]
+    lines += [printable(_student(episode)), "", printable(task.prompt)]
     previous = ""
     for number, (code, verdict) in enumerate(episode.turns, start=1):
         lines += ["", f"{_BOLD}{_heading(episode, number, verdict)}{_PLAIN}"]
         for mark, line in _changed_lines(previous, code):
             colour = _GREEN if mark == "+" else _RED if mark == "-" else ""
-            lines.append(f"{colour}{mark} {_printable(line)}{_PLAIN if colour else ''}")
+            lines.append(f"{colour}{mark} {printable(line)}{_PLAIN if colour else ''}")
         if verdict is not None:
-            feedback = _printable(render_feedback(verdict, "full"))
+            feedback = printable(render_feedback(verdict, "full"))
             lines += [f"{_DIM}{line}{_PLAIN}" for line in feedback.splitlines()]
         previous = code
     return "\n".join([*lines, "", _STOPS[episode.stop]])
@@ -69,7 +70,8 @@ def render_html(episode: Episode) -> str:
         )
         previous = code
     head, foot = _PAGE.replace("{title}", title, 1).rsplit("{body}", 1)
-    return head + "\n".join(parts) + foot
+    page = head + "\n".join(parts) + foot
+    return page.encode("utf-8", "replace").decode()  # a page with a lone surrogate has no file
 
 
 def _student(episode: Episode) -> str:
@@ -101,8 +103,8 @@ def _changed_lines(previous: str, code: str) -> list[tuple[str, str]]:
     return marked
 
 
-def _printable(text: str) -> str:
-    """Escape what could drive the reader's terminal: a submission may hold any character."""
+def printable(text: str) -> str:
+    """Escape what could drive the reader's terminal: logs and programs may hold any character."""
     return "".join(
         char if char in "\n\t" or char.isprintable() else repr(char)[1:-1] for char in text
     )

@@ -23,13 +23,19 @@ def resolve_start(course: Course, options: Mapping[str, Any]) -> Start:
     if unknown:
         raise UsageError(f"unknown reset options {unknown}; known: {sorted(_KNOWN_OPTIONS)}")
     if "trajectory" in options:
+        extra = sorted({"assignment", "student"} & set(options))
+        if extra:
+            raise UsageError(f"'trajectory' already says which {' and '.join(extra)}; drop it")
         trajectory = find_trajectory(course, options["trajectory"])
-        return Start.at(course, trajectory, int(options.get("position", 0)))
+        position = options.get("position", 0)
+        if not isinstance(position, (int, np.integer)):
+            raise UsageError(f"'position' is a number of submissions, got {position!r}")
+        return Start.at(course, trajectory, int(position))
     if "assignment" not in options:
         raise UsageError("reset options must name a 'trajectory' or an 'assignment'")
     if options.get("position"):
         raise UsageError("'position' goes with 'trajectory': free play begins with no submission")
-    return Start(course.assignment(options["assignment"]), str(options.get("student", "")))
+    return Start(course.assignment(str(options["assignment"])), str(options.get("student", "")))
 
 
 def find_trajectory(course: Course, which: int | tuple[str, str]) -> Trajectory:
@@ -41,6 +47,8 @@ def find_trajectory(course: Course, which: int | tuple[str, str]) -> Trajectory:
                 f"trajectory must be 0 to {count - 1} in course {course.name!r}, got {which}"
             )
         return course.trajectories[int(which)]
+    if not isinstance(which, (tuple, list)) or len(which) != 2:
+        raise UsageError(f"'trajectory' is an index or (student, assignment), got {which!r}")
     student, assignment = which
     for trajectory in course.trajectories:
         if trajectory.key == (student, assignment):

@@ -65,10 +65,6 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         reveal: put the logged counterpart of the next action into `info` (never for an agent).
         grader: default is one grader shared by all environments of the process.
         """
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise UsageError(
-                f"render_mode must be one of {self.metadata['render_modes']}, got {render_mode!r}"
-            )
         self.course = open_split(course, split, course_options)
         self.rules = EpisodeRules(
             horizon=horizon,
@@ -78,7 +74,7 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         self.min_position = min_position
         self.reward = make_reward(reward)
         self.reveal = reveal
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode)
         self.observation_space = DialogSpace()
         self.action_space = CodeSpace()
         self._grader = grader
@@ -120,6 +116,14 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         return (
             render_ansi(self.episode) if self.render_mode == "ansi" else render_html(self.episode)
         )
+
+
+def checked_render_mode(mode: str | None) -> str | None:
+    """Return `mode`; UsageError for one that does not exist."""
+    modes = StudentEnv.metadata["render_modes"]
+    if mode is not None and mode not in modes:
+        raise UsageError(f"render_mode must be one of {modes}, got {mode!r}")
+    return mode
 
 
 def open_split(

@@ -19,7 +19,7 @@ from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, begin, play
 from novicegym.envs.render import render_ansi, render_html
 from novicegym.envs.spaces import CodeSpace, DialogSpace
-from novicegym.envs.student import StudentEnv, next_start, open_split
+from novicegym.envs.student import StudentEnv, checked_render_mode, next_start, open_split
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import FeedbackLevel
 from novicegym.grading.grader import Grader, shared_grader
@@ -66,7 +66,7 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
         self.min_position = min_position
         self.reward = make_reward(reward)
         self.reveal = reveal
-        self.render_mode = render_mode
+        self.render_mode = checked_render_mode(render_mode)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = DialogSpace()
@@ -100,6 +100,7 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
         An integer seed gives sub-environment i the seed + i, as gymnasium's own vectors do.
         """
         options = dict(options or {})
+        seed = int(seed) if isinstance(seed, np.integer) else seed
         mask = _reset_mask(options.pop("reset_mask", None), self.num_envs)
         starts = options.pop("starts", None)
         if starts is not None and options:
@@ -173,7 +174,9 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
     def _infos(self, mask: Any, infos: dict[str, Any] | None = None) -> dict[str, Any]:
         infos = {} if infos is None else infos
         for i in np.flatnonzero(mask).tolist():
-            infos = self._add_info(infos, self.episodes[i].info(reveal=self.reveal), i)
+            episode = self._episodes[i]
+            if episode is not None:
+                infos = self._add_info(infos, episode.info(reveal=self.reveal), i)
         return infos
 
 

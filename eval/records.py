@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from novicegym import __version__
 from novicegym.courses.model import Course
 from novicegym.errors import UsageError
+from novicegym.grading.grader import GRADER_VERSION
 
 JsonDict: TypeAlias = dict[str, Any]
 
@@ -64,18 +65,23 @@ _VERSIONED = ("gymnasium", "numpy", "pyarrow")
 
 def run_versions() -> dict[str, str]:
     """Return the versions a record's bytes depend on."""
-    versions = {"novicegym": __version__, "python": platform.python_version()}
+    versions = {
+        "novicegym": __version__,
+        "grader": GRADER_VERSION,
+        "python": platform.python_version(),
+    }
     return versions | {name: metadata.version(name) for name in _VERSIONED}
 
 
 def course_fingerprint(course: Course) -> str:
-    """Return a hash of every assignment's tests and every trajectory, in order."""
+    """Return a hash of all an assignment tells a policy or grades, and of every trajectory."""
     from novicegym.courses.suite import suite_to_json
 
     digest = hashlib.sha256()
     for assignment in course.assignments.values():
         suite = json.dumps(suite_to_json(assignment.tests), sort_keys=True)
-        _update(digest, assignment.id, assignment.prompt, suite)
+        told = (assignment.prompt, assignment.entry_point or "", assignment.starter or "")
+        _update(digest, assignment.id, suite, *told, *assignment.solutions)
     for trajectory in course.trajectories:
         _update(digest, trajectory.student_id, trajectory.assignment_id)
         _update(digest, *(submission.code for submission in trajectory.submissions))
@@ -120,6 +126,8 @@ def read_run(run: Path) -> JsonDict:
         config: JsonDict = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} is damaged ({error}); delete the run and start anew") from None
+    if not isinstance(config, dict) or not isinstance(config.get("shards"), int):
+        raise UsageError(f"{path} is not that of a run; `novicegym rollout` makes one")
     return config
 
 
@@ -154,9 +162,18 @@ def read_records(run: Path) -> pa.Table:
             f"{run} is unfinished: {missing} of {len(shards)} shards are missing; "
             "run the same `novicegym rollout` command again to complete it"
         )
-    if not shards:
-        return RECORDS.empty_table()
-    return pa.concat_tables([pq.read_table(shard, schema=RECORDS) for shard in shards])
+    return pa.concat_tables([RECORDS.empty_table(), *map(_read_shard, shards)])
+
+
+def _read_shard(shard: Path) -> pa.Table:
+    try:
+        return pq.read_table(shard, schema=RECORDS)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"{shard} is damaged ({reason}); delete it and run the same "
+            "`novicegym rollout` command again"
+        ) from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

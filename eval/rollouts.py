@@ -22,7 +22,7 @@ from novicegym.courses.model import Course, Trajectory
 from novicegym.dialogs.serialize import DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, begin, play
 from novicegym.envs.starts import all_starts
-from novicegym.errors import NovicegymError, unknown_name
+from novicegym.errors import UsageError, unknown_name
 from novicegym.eval.records import (
     course_fingerprint,
     open_run,
@@ -83,7 +83,13 @@ def rollout(
     seed: recorded; the agent was built with it. source: how the course was named and cut, so
     that a run can be told from another. batch_size: most dialogs given to the agent at once.
     progress: called with (trajectories done, trajectories in all). Returns `out`.
+    Raises UsageError for a batch size below 1, a seed that does not fit its column, and a
+    folder that holds another run.
     """
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1, got {batch_size}")
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"seed must be at least 0 and below 2**63, got {seed}")
     grader = grader or shared_grader()
     total = len(course.trajectories)
     shards = -(-total // SHARD_TRAJECTORIES)
@@ -154,16 +160,21 @@ def _play_all(
                 [episode.dialog() for episode in episodes],
                 [episode.info(reveal=False) for episode in episodes],
             )
-            if len(completions) != len(batch):
-                raise NovicegymError(
-                    f"agent {agent.name!r} gave {len(completions)} completions "
-                    f"for {len(batch)} dialogs"
-                )
+            _check(agent, completions, len(batch))
             rewards = play(episodes, completions, grader, reward)
             for one, completion, value in zip(batch, completions, rewards, strict=True):
                 one.completions.append(completion)
                 one.rewards.append(value)
     return [row for one in played for row in one.rows(logged)]
+
+
+def _check(agent: Agent, completions: object, wanted: int) -> None:
+    if not isinstance(completions, list) or not all(isinstance(c, str) for c in completions):
+        raise UsageError(f"agent {agent.name!r} must return a list of str, got {completions!r:.80}")
+    if len(completions) != wanted:
+        raise UsageError(
+            f"agent {agent.name!r} gave {len(completions)} completions for {wanted} dialogs"
+        )
 
 
 def _logged_verdicts(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
 
-from novicegym.courses.syntax import AST_KINDS, AstKind, ast_key, compiles
+from novicegym.courses.syntax import AST_KINDS, AstKind, compiles, same_ast
 from novicegym.errors import UsageError, unknown_name
 from novicegym.rewards.base import RewardSpec, Transition
 
@@ -47,7 +45,7 @@ class TieredReward:
 
     def __call__(self, transition: Transition) -> float:
         target, verdict = transition.target_code, transition.verdict
-        if target is not None and _same_program(transition.code, target, self.ast):
+        if target is not None and same_ast(transition.code, target, self.ast):
             return 2.0
         if verdict.outcome == "compile":
             return -1.0
@@ -104,7 +102,7 @@ class PublishedReward:
         if not compiles(code):
             return -0.5
         target, goal = transition.target_code, transition.target_verdict
-        if target is not None and _same_program(code, target, "renamed"):
+        if target is not None and same_ast(code, target, "renamed"):
             return 2.0
         if goal is not None:
             scored, wanted = int(100 * transition.verdict.grade), float(100 * goal.grade)
@@ -122,13 +120,3 @@ class PublishedReward:
         if over <= 0:
             return 0.0
         return -over / slope if over <= slope else -1.0
-
-
-def _same_program(code: str, target: str, kind: AstKind) -> bool:
-    return code == target or _digest(code, kind) == _digest(target, kind)
-
-
-# One logged program is the target from every position before it, and of every sample.
-@lru_cache(maxsize=10_000)
-def _digest(code: str, kind: AstKind) -> bytes:
-    return blake2b(ast_key(code, kind).encode("utf-8", "surrogatepass"), digest_size=16).digest()

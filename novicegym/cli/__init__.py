@@ -1,8 +1,8 @@
 """The command line: `novicegym --help`.
 
 Covered: exit codes and error lines. Exit 0: done; 1: `grade` found the program not fully
-correct; 2: a wrong path, name, option or row, told in one line; 3: the grading
-infrastructure failed; 130: interrupted, with everything finished kept.
+correct, or the reader of our output went away; 2: a wrong path, name, option or row, told in
+one line; 3: the grading infrastructure failed; 130: interrupted, with everything finished kept.
 """
 
 from __future__ import annotations
@@ -43,13 +43,19 @@ def main() -> None:
     try:
         app()
     except NovicegymError as error:
-        print(f"novicegym: {error}", file=sys.stderr)
+        _tell(str(error))
         sys.exit(3 if isinstance(error, GraderError) else 2)
+    except OSError as error:  # a path that cannot be read or written; typer keeps EPIPE itself
+        _tell(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(2)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer turns Ctrl-C into a silent exit
             print("novicegym: interrupted; what was finished is kept", file=sys.stderr)
         raise
-    except BrokenPipeError:
-        # The reader of our output went away (`novicegym ... | head`): not an error.
-        sys.stderr.close()
-        sys.exit(0)
+
+
+def _tell(message: str) -> None:
+    from novicegym.envs.render import printable
+
+    # A message may quote a log: it is one line, and cannot drive the terminal.
+    print(f"novicegym: {printable(' '.join(message.split()))}", file=sys.stderr)

@@ -228,9 +228,9 @@ def curate(
 @app.command("make")
 def make(
     name: Annotated[str, typer.Argument(help="The embedded course to make: cs1.")],
-    seed: Annotated[int, typer.Option(help="Seed of the simulated students.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated students.")] = 0,
     students: Annotated[
-        int | None, typer.Option(help="Only the first STUDENTS students (default: all).")
+        int | None, typer.Option(min=1, help="Only the first STUDENTS students (default: all).")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Course directory to write (default: NAME-SEED here).")
@@ -264,6 +264,7 @@ def _title(course: Course) -> str:
 
 def _show_assignment(assignment: Assignment, as_json: bool) -> None:
     from novicegym.courses.suite import suite_to_json
+    from novicegym.envs.render import printable
 
     suite = suite_to_json(assignment.tests)
     if as_json:
@@ -278,7 +279,7 @@ def _show_assignment(assignment: Assignment, as_json: bool) -> None:
         print(json.dumps(document, indent=2))
         return
     OUT.rule(f"{assignment.title} ({assignment.id})")
-    OUT.print(assignment.prompt, markup=False)
+    print(printable(assignment.prompt))
     OUT.rule("tests")
     print(json.dumps(suite, indent=2))
 

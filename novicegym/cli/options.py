@@ -112,7 +112,7 @@ def open_course(
     from novicegym.courses.load import load_with_report
 
     options: dict[str, Any] = {
-        name: _option_value(text) for name, text in _pairs("--reader", reader).items()
+        name: _option_value(name, text) for name, text in _pairs("--reader", reader).items()
     }
     if tests is not None:
         options["tests"] = tests
@@ -161,22 +161,26 @@ def _graded_anew(course: Course, submissions: int) -> Course:
 
 def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
     """Return {name: value} from NAME=VALUE texts."""
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UsageError(f"{option} takes NAME=VALUE, got {text!r}")
+        if name in pairs:
+            raise UsageError(f"{option} {name}=... is given twice: {pairs[name]!r} and {value!r}")
         pairs[name] = value
     return pairs
 
 
-def _option_value(text: str) -> bool | float | str:
-    if text in ("true", "false"):
-        return text == "true"
+def _option_value(name: str, text: str) -> bool | float | str:
+    if name in ("spec", "tests", "columns", "bad_rows", "rejects"):
+        raise UsageError(f"--reader takes the options of a log format; {name!r} is none of them")
+    if name != "grade_scale":
+        return text == "true" if text in ("true", "false") else text
     try:
         return float(text)
     except ValueError:
-        return text
+        raise UsageError(f"--reader grade_scale takes a number, got {text!r}") from None
 
 
 def print_curation(report: CurationReport) -> None:

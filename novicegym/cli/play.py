@@ -19,7 +19,6 @@ from novicegym.cli.options import (
     Curate,
     Json,
     ReaderOptions,
-    Regrade,
     Rejects,
     Split,
     Tests,
@@ -51,17 +50,19 @@ def grade(
     as_json: Json = False,
 ) -> None:
     """Grade one program and print the feedback. Exit 0 when fully correct, 1 when not."""
-    from novicegym.grading.feedback import render_feedback
+    from novicegym.envs.render import printable
+    from novicegym.grading.feedback import FEEDBACK_LEVELS, render_feedback
     from novicegym.grading.grader import shared_grader
 
-    level = _one_of("feedback level", feedback, ("none", "grade", "summary", "full"))
+    if feedback not in FEEDBACK_LEVELS:
+        raise unknown_name("feedback level", feedback, FEEDBACK_LEVELS)
     code = _read_program(file)
     opened = open_course(course, tests=tests, quiet=True)
     verdict = shared_grader().grade(opened.assignment(assignment), code)
     if as_json:
         print(json.dumps(verdict.to_json() | {"grade_float": float(verdict.grade)}, indent=2))
     else:
-        print(render_feedback(verdict, level))  # type: ignore[arg-type]
+        print(printable(render_feedback(verdict, feedback)))
     if not verdict.correct:
         raise typer.Exit(1)
 
@@ -86,7 +87,14 @@ def rollout(
     bad_rows: BadRows = "error",
     rejects: Rejects = None,
     curate: Curate = None,
-    regrade: Regrade = False,
+    regrade: Annotated[
+        bool,
+        typer.Option(
+            "--regrade",
+            help="Give the logs our grades before --curate looks at them; what is played is "
+            "graded by us in any case.",
+        ),
+    ] = False,
     split: Split = None,
     learn_from: Annotated[
         list[str] | None,
@@ -102,8 +110,10 @@ def rollout(
     code_format: Annotated[
         str, typer.Option(help="code: whole programs; dual: diffs for small edits.")
     ] = "code",
-    seed: Annotated[int, typer.Option(help="Seed of the agent.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Dialogs given to the agent at once.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the agent.")] = 0,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Dialogs given to the agent at once.")
+    ] = 256,
 ) -> None:
     """Play an agent in the students' seats and record every step.
 
@@ -113,9 +123,8 @@ def rollout(
     from novicegym.dialogs.serialize import DialogFormat
     from novicegym.eval.rollouts import make_protocol
 
-    level = _one_of("feedback level", feedback, ("none", "grade", "summary", "full"))
-    code = _one_of("code format", code_format, ("code", "dual"))
-    fmt = DialogFormat(code=code, feedback=level)  # type: ignore[arg-type]
+    # It refuses names that do not exist.
+    fmt = DialogFormat(code=code_format, feedback=feedback)  # type: ignore[arg-type]
     rules = make_protocol(protocol, fmt)
     whole = open_course(
         course,
@@ -179,7 +188,7 @@ def table(
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("runs/demo"),
     trajectories: Annotated[int, typer.Option(help="Trajectories to play.")] = 40,
-    seed: Annotated[int, typer.Option(help="Seed of the slice and of the agents.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the slice and of the agents.")] = 0,
 ) -> None:
     """Play all agents on a slice of the embedded course; write table and a page to look at."""
     from novicegym.agents.registry import describe_agents
@@ -215,10 +224,12 @@ def _play(
     source: Mapping[str, object],
 ) -> None:
     from novicegym.agents.registry import make_agent
+    from novicegym.eval.records import course_fingerprint
     from novicegym.eval.rollouts import rollout as play_rollout
 
     # A console script does not look for a user's own MODULE:FACTORY where it is run.
-    sys.path.insert(0, str(Path.cwd()))
+    # Last, or a student's random.py there would stand in for the standard library's.
+    sys.path.append(str(Path.cwd()))
     # The student herself learns from nobody: she is in the logs that are played.
     source_of_logs = played if agent == "logged" else pool
     with progress_bar(agent) as update:
@@ -228,7 +239,7 @@ def _play(
             out,
             protocol=protocol,
             seed=seed,
-            source=source,
+            source={**source, "agent": agent, "pool": course_fingerprint(pool)},
             batch_size=batch_size,
             progress=update,
         )
@@ -239,7 +250,10 @@ def _tabulate(runs: list[Path], preset: str) -> ResultTable:
     from novicegym.eval.table import make_table
 
     with progress_bar("CodeBLEU") as update:
-        return make_table([read_records(run) for run in runs], preset=preset, progress=update)
+        tables = [read_records(run) for run in runs]
+        return make_table(
+            tables, names=list(map(str, runs)), preset=preset, workers=2, progress=update
+        )
 
 
 def _one_episode(course: Course, pool: Course, seed: int) -> str:
@@ -260,17 +274,9 @@ def _one_episode(course: Course, pool: Course, seed: int) -> str:
     return page
 
 
-def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise unknown_name(what, value, known)
-    return value
-
-
 def _read_program(file: str) -> str:
-    if file == "-":
-        return sys.stdin.read()
     try:
-        return Path(file).read_text("utf-8")
+        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ from novicegym.courses.model import Course
 from novicegym.envs.student import StudentEnv
 from novicegym.grading.grader import Grader
 
-HOSTILE = "def add(a, b):\n    return '</pre><script>alert(1)</script>\x1b[2J{body}'"
+HOSTILE = "def add(a, b):\n    return '</pre><script>alert(1)</script>\x1b[2J{body}\ud800'"
 
 
 @pytest.mark.parametrize("mode", ["ansi", "html"])
@@ -39,11 +39,15 @@ def test_hostile_code_cannot_leave_the_page_or_drive_the_terminal(
     small_course: Course, grader: Grader
 ) -> None:
     for mode in ("ansi", "html"):
-        env = StudentEnv(small_course, grader=grader, render_mode=mode)
+        # A log's ids and prompts come from anywhere, too.
+        task = replace(small_course.assignment("add"), prompt=HOSTILE, title=HOSTILE)
+        course = Course("hostile", {"add": task}, small_course.trajectories[:1])
+        env = StudentEnv(course, grader=grader, render_mode=mode)
         env.reset(options={"trajectory": ("ann", "add"), "position": 2})
         env.step(HOSTILE)
         picture = env.render()
         assert picture is not None
+        picture.encode()
         if mode == "html":
             tags = Tags()
             tags.feed(picture)

@@ -168,6 +168,9 @@ def test_spec_round_trips_through_json() -> None:
         ({"assignment": "add", "position": 1}, "free play"),
         ({"position": 1}, "trajectory"),
         ({"student_id": "ann"}, "student_id"),
+        ({"trajectory": "ann"}, "index or"),
+        ({"trajectory": 0, "position": 1.5}, "got 1.5"),
+        ({"trajectory": 0, "assignment": "double"}, "drop it"),
     ],
 )
 def test_wrong_reset_options_say_what_exists(

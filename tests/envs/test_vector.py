@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -78,6 +80,48 @@ def test_masked_reset_leaves_the_others_alone(small_course: Course, grader: Grad
     assert dialogs[1] == kept[1]
     assert infos["position"][0] == 2
     assert infos["_position"].tolist() == [True, False]
+
+
+def test_first_reset_may_be_masked_and_seeded_with_a_numpy_integer(
+    small_course: Course, grader: Grader
+) -> None:
+    envs = StudentVectorEnv(2, small_course, grader=grader, autoreset_mode="Disabled")
+    mask = np.array([True, False])
+    dialogs, infos = envs.reset(seed=np.int64(1), options={"reset_mask": mask})
+    assert (len(dialogs[0]) > 2, dialogs[1]) == (True, [])
+    assert infos["_position"].tolist() == [True, False]
+
+
+def test_unknown_render_mode_is_named(small_course: Course) -> None:
+    with pytest.raises(UsageError, match="rgb"):
+        StudentVectorEnv(2, small_course, render_mode="rgb")
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, so that equality says whether all is the same."""
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    return [plain(member) for member in value] if isinstance(value, (list, tuple)) else value
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_every_autoreset_mode_matches_gymnasiums_sync_vector(
+    small_course: Course, grader: Grader, mode: AutoresetMode
+) -> None:
+    kwargs = {"course": small_course, "grader": grader, "horizon": 2, "reveal": True}
+    native = StudentVectorEnv(3, **kwargs, autoreset_mode=mode)
+    sync = gym.vector.SyncVectorEnv([lambda: StudentEnv(**kwargs)] * 3, autoreset_mode=mode)
+    assert plain(native.reset(seed=5)) == plain(sync.reset(seed=5))
+    for step in range(8):
+        actions = ("x", ACTIONS[0] if step % 2 else "y", "exit()")
+        mine, theirs = native.step(actions), sync.step(actions)
+        assert plain(mine) == plain(theirs)
+        ended = mine[2] | mine[3]
+        if mode is AutoresetMode.DISABLED and ended.any():
+            again = [envs.reset(options={"reset_mask": ended.copy()}) for envs in (native, sync)]
+            assert plain(again[0]) == plain(again[1])
 
 
 def test_ended_episodes_must_be_reset_when_autoreset_is_off(

@@ -13,7 +13,7 @@ import pytest
 from novicegym.agents.logged import LoggedAgent
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog
-from novicegym.errors import NovicegymError, UsageError
+from novicegym.errors import UsageError
 from novicegym.eval import rollouts
 from novicegym.eval.records import read_records, read_run, shard_path
 from novicegym.eval.rollouts import make_protocol, rollout
@@ -145,8 +145,28 @@ def test_policy_that_says_too_little_is_named(
         def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
             return []
 
-    with pytest.raises(NovicegymError, match="'script' gave 0 completions"):
+    with pytest.raises(UsageError, match="'script' gave 0 completions"):
         rollout(small_course, Mute(), tmp_path / "run", grader=grader)
+
+
+@pytest.mark.parametrize("said", [None, "text", [None]])
+def test_policy_that_says_no_text_is_named(
+    small_course: Course, grader: Grader, tmp_path: Path, said: Any
+) -> None:
+    class Odd(Script):
+        def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+            return said  # type: ignore[no-any-return]
+
+    with pytest.raises(UsageError, match="'script' must return a list of str"):
+        rollout(small_course, Odd(), tmp_path / "run", grader=grader)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"seed": -1}, {"seed": 1 << 63}])
+def test_impossible_settings_are_named(
+    small_course: Course, grader: Grader, tmp_path: Path, wrong: dict[str, int]
+) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} must be at least"):
+        rollout(small_course, Script(), tmp_path / "run", grader=grader, **wrong)
 
 
 def test_text_that_utf8_cannot_hold_is_recorded(
