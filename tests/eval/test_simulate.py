@@ -94,9 +94,7 @@ def test_shipped_logs_are_what_the_course_promises(shipped: Course) -> None:
     assert {t.term for t in trajectories} == {term.name for term in TERMS}
     assert {t.assignment_id for t in trajectories} == set(shipped.assignments)
     lengths = [len(t.submissions) for t in trajectories]
-    assert 7.5 <= sum(lengths) / len(lengths) <= 10
-    long = [length for length in lengths if length >= 3]  # as the paper's curation keeps them
-    assert 8.5 <= sum(long) / len(long) <= 10
+    assert 8.5 <= sum(lengths) / len(lengths) <= 9.5
     assert max(lengths) <= MOST_SUBMISSIONS
     unsolved = sum(t.submissions[-1].logged_grade != 1 for t in trajectories)
     assert 0.05 < unsolved / len(trajectories) < 0.4
