@@ -172,13 +172,16 @@ def play(
 ) -> list[float]:
     """Make one submission in each running episode, in place; return the rewards, in order.
 
-    A completion may be any text. Giving up earns 0. Raises UsageError for an ended episode.
+    A completion may be any text. Giving up earns 0. Raises UsageError for an ended episode,
+    and for a completion that is no text.
     """
     codes = []
     requests: list[tuple[Assignment, str]] = []
     for episode, completion in zip(episodes, completions, strict=True):
         if episode.stop:
             raise UsageError(f"the episode has ended ({episode.stop}); reset before stepping")
+        if not isinstance(completion, str):
+            raise UsageError(f"an action is text, got {type(completion).__name__}")
         previous = episode.turns[-1][0] if episode.turns else None
         code = extract_code(completion, previous).code
         codes.append(code)

@@ -123,21 +123,27 @@ def measure(
     records: pa.Table,
     preset: str = "paper",
     *,
+    with_codebleu: bool = True,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Metrics:
     """Return the metrics of one run's episode records.
 
+    with_codebleu: False leaves CodeBLEU None, for where its package is not installed.
     workers: processes that compute CodeBLEU; the result does not depend on it. Raises
     UsageError for an unknown preset, a missing column or a step of a rollout held twice.
     """
-    return summarize(score_steps(records, preset, workers=workers, progress=progress), preset)
+    scored = score_steps(
+        records, preset, with_codebleu=with_codebleu, workers=workers, progress=progress
+    )
+    return summarize(scored, preset)
 
 
 def score_steps(
     records: pa.Table,
     preset: str = "paper",
     *,
+    with_codebleu: bool = True,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[ScoredStep]:
@@ -158,12 +164,12 @@ def score_steps(
         (row["logged_code"], row["generated_code"]) if counterpart and code else None
         for row, counterpart, code in zip(rows, counterparts, codes, strict=True)
     ]
-    scores = _codebleu_of(filter(None, pairs), workers, progress)
+    scores = _codebleu_of(filter(None, pairs), workers, progress) if with_codebleu else {}
     steps = []
     for row, counterpart, code, pair in zip(rows, counterparts, codes, pairs, strict=True):
         logged = _grade(row["logged_grade_num"], row["logged_grade_den"], published)
         grade = _grade(row["grade_num"], row["grade_den"], published)
-        score = None if pair is None else scores[pair]
+        score = None if pair is None else scores.get(pair)
         steps.append(
             ScoredStep(
                 student_id=row["student_id"],

@@ -97,24 +97,34 @@ def _update(digest: Any, *texts: str) -> None:
 def open_run(run: Path, config: Mapping[str, Any]) -> None:
     """Create the run folder with its run.json, or check that an existing one matches.
 
-    Raises UsageError when the folder holds a run of another configuration.
+    Raises UsageError when the folder holds a run of another configuration, or anything else.
     """
     path = run / "run.json"
     if path.exists():
-        existing = read_run(run)
-        if existing != config:
-            changed = sorted(
-                key
-                for key in existing.keys() | config.keys()
-                if existing.get(key) != config.get(key)
-            )
+        existing, wanted = _flat(read_run(run)), _flat(config)
+        changed = sorted(
+            key for key in existing.keys() | wanted.keys() if existing.get(key) != wanted.get(key)
+        )
+        if changed:
             raise UsageError(
                 f"{run} holds a run with other settings ({', '.join(changed)}); "
                 "choose another --out, or delete it to start anew"
             )
         return
+    if run.is_dir() and any(run.iterdir()):
+        raise UsageError(f"{run} holds other files and no run.json; choose another --out")
     (run / "episodes").mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> JsonDict:
+    flat: JsonDict = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
 
 
 def read_run(run: Path) -> JsonDict:
@@ -150,6 +160,13 @@ def write_shard(run: Path, index: int, rows: Sequence[Mapping[str, Any]]) -> Non
 
 def _storable(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def is_finished(run: Path) -> bool:
+    """Return whether the folder holds a run with all its shards."""
+    if not (run / "run.json").is_file():
+        return False
+    return all(shard_path(run, index).exists() for index in range(read_run(run)["shards"]))
 
 
 def read_records(run: Path) -> pa.Table:

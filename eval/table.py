@@ -166,6 +166,7 @@ def make_table(
     *,
     names: Sequence[str] | None = None,
     preset: str = "paper",
+    with_codebleu: bool = True,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> ResultTable:
@@ -199,7 +200,13 @@ def make_table(
         ResultRow(
             facts["agent"],
             facts["seed"],
-            measure(records, preset, workers=workers, progress=progress),
+            measure(
+                records,
+                preset,
+                with_codebleu=with_codebleu,
+                workers=workers,
+                progress=progress,
+            ),
             name,
         )
         for facts, records, name in zip(about, runs, names or [""] * len(runs), strict=True)

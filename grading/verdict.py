@@ -5,7 +5,7 @@ A verdict depends only on (suite, code, limits, grader version).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -57,23 +57,20 @@ class Verdict:
         return "".join("1" if case.passed else "0" for case in self.cases)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-able data; `from_json` inverts it."""
+        """Return JSON-able data, the grade as "3/8"; `from_json` inverts it."""
         return {
-            "grade": [self.grade.numerator, self.grade.denominator],
+            "grade": str(self.grade),
             "outcome": self.outcome,
             "message": self.message,
-            "cases": [
-                [c.name, c.passed, c.outcome, c.call, c.expected, c.actual, c.error]
-                for c in self.cases
-            ],
+            "cases": [asdict(case) for case in self.cases],
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Verdict:
         """Inverse of `to_json`."""
         return cls(
-            grade=Fraction(*data["grade"]),
+            grade=Fraction(data["grade"]),
             outcome=data["outcome"],
             message=data["message"],
-            cases=tuple(CaseResult(*case) for case in data["cases"]),
+            cases=tuple(CaseResult(**case) for case in data["cases"]),
         )

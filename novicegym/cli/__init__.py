@@ -8,9 +8,11 @@ one line; 3: the grading infrastructure failed; 130: interrupted, with everythin
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from novicegym import __version__
 from novicegym.cli import course, play
 from novicegym.errors import GraderError, NovicegymError
 
@@ -28,6 +30,19 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
 app.add_typer(course.app, name="course")
 app.command("grade")(play.grade)
 app.command("rollout")(play.rollout)

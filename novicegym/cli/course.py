@@ -223,6 +223,7 @@ def curate(
         print_curation(report)
     if out is not None:
         save_course(kept, out)
+        ERR.print(f"wrote {len(kept.trajectories):,} trajectories to {out}", markup=False)
 
 
 @app.command("make")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_WIDE = 120
+"""Columns of a terminal with room for explanations in tables."""
+
 CourseSpec = Annotated[
     str,
     typer.Argument(
@@ -185,11 +188,13 @@ def _option_value(name: str, text: str) -> bool | float | str:
 
 def print_curation(report: CurationReport) -> None:
     """Print on stderr what each curation step kept."""
-    table = Table("step", "trajectories", "submissions", "students", "assignments", "keeps")
-    before = report.before
-    table.add_row("(before)", *_counts(before), "")
+    # What the steps keep is said where there is room; `course curate --list` says it, too.
+    wide = ERR.width >= _WIDE
+    names = ["step", "trajectories", "submissions", "students", "assignments"]
+    table = Table(*names, *(["keeps"] if wide else []))
+    table.add_row("(before)", *_counts(report.before))
     for step in report.steps:
-        table.add_row(step.step, *_counts(step.kept), step.description)
+        table.add_row(step.step, *_counts(step.kept), *([step.description] if wide else []))
     ERR.print(table)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
 import sys
 from collections.abc import Mapping
@@ -46,6 +48,8 @@ def grade(
     ],
     course: CourseOption = "cs1",
     tests: Tests = None,
+    columns: Columns = None,
+    reader: ReaderOptions = None,
     feedback: Feedback = "full",
     as_json: Json = False,
 ) -> None:
@@ -57,10 +61,10 @@ def grade(
     if feedback not in FEEDBACK_LEVELS:
         raise unknown_name("feedback level", feedback, FEEDBACK_LEVELS)
     code = _read_program(file)
-    opened = open_course(course, tests=tests, quiet=True)
+    opened = open_course(course, tests=tests, columns=columns, reader=reader, quiet=True)
     verdict = shared_grader().grade(opened.assignment(assignment), code)
     if as_json:
-        print(json.dumps(verdict.to_json() | {"grade_float": float(verdict.grade)}, indent=2))
+        print(json.dumps(verdict.to_json(), indent=2))
     else:
         print(printable(render_feedback(verdict, feedback)))
     if not verdict.correct:
@@ -201,7 +205,7 @@ def demo(
     played = take_splits(whole, selectors)
     runs = []
     for agent, _ in describe_agents():
-        run = out / agent
+        run = out / "runs" / agent
         source = {"course": "cs1", "split": selectors}
         _play(played, whole, agent, run, PROTOCOLS["paper"], seed, 256, source)
         runs.append(run)
@@ -224,7 +228,7 @@ def _play(
     source: Mapping[str, object],
 ) -> None:
     from novicegym.agents.registry import make_agent
-    from novicegym.eval.records import course_fingerprint
+    from novicegym.eval.records import course_fingerprint, is_finished
     from novicegym.eval.rollouts import rollout as play_rollout
 
     # A console script does not look for a user's own MODULE:FACTORY where it is run.
@@ -232,6 +236,7 @@ def _play(
     sys.path.append(str(Path.cwd()))
     # The student herself learns from nobody: she is in the logs that are played.
     source_of_logs = played if agent == "logged" else pool
+    was_finished = is_finished(out)
     with progress_bar(agent) as update:
         play_rollout(
             played,
@@ -239,20 +244,50 @@ def _play(
             out,
             protocol=protocol,
             seed=seed,
-            source={**source, "agent": agent, "pool": course_fingerprint(pool)},
+            source={
+                **source,
+                "agent": agent,
+                "agent_code": _own_code(agent),
+                "pool": course_fingerprint(pool),
+            },
             batch_size=batch_size,
             progress=update,
         )
+    if was_finished:
+        ERR.print(f"{out} was complete: nothing was played; delete it to play again", markup=False)
+
+
+def _own_code(agent: str) -> str | None:
+    """Return a hash of the file of a user's own agent: when it changes, it is another run."""
+    module, colon, _ = agent.partition(":")
+    if not colon:
+        return None
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return None
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
 def _tabulate(runs: list[Path], preset: str) -> ResultTable:
     from novicegym.eval.records import read_records
     from novicegym.eval.table import make_table
+    from novicegym.rewards.codebleu import require_codebleu
 
+    tables = [read_records(run) for run in runs]
+    try:
+        require_codebleu()
+        with_codebleu = True
+    except UsageError as missing:
+        ERR.print(f"no CodeBLEU in this table: {missing}", markup=False)
+        with_codebleu = False
     with progress_bar("CodeBLEU") as update:
-        tables = [read_records(run) for run in runs]
         return make_table(
-            tables, names=list(map(str, runs)), preset=preset, workers=2, progress=update
+            tables,
+            names=list(map(str, runs)),
+            preset=preset,
+            with_codebleu=with_codebleu,
+            workers=2,
+            progress=update,
         )
 
 

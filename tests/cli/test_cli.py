@@ -117,7 +117,7 @@ def test_grade_exits_with_the_verdict(tmp_path: Path) -> None:
     program.write_text(shown["solutions"][0])
     right = novicegym("grade", program, "--assignment", assignment, "--json")
     assert right.returncode == 0, right.stderr
-    assert json.loads(right.stdout)["grade"] == [1, 1]
+    assert json.loads(right.stdout)["grade"] == "1"
     program.write_text("print(")
     wrong = novicegym("grade", program, "-a", assignment)
     assert wrong.returncode == 1
@@ -235,6 +235,31 @@ def test_users_own_agent_is_found_where_the_command_is_run(table: Path, tmp_path
     run = novicegym("rollout", "-c", "c", "--agent", "mine:make", "-o", "run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "mine" in novicegym("table", "run", "--csv", cwd=tmp_path).stdout
+    again = ("rollout", "-c", "c", "--agent", "mine:make", "-o", "run")
+    assert "nothing was played" in novicegym(*again, cwd=tmp_path).stderr
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "# changed\n")
+    changed = novicegym(*again, cwd=tmp_path)
+    assert changed.returncode == 2
+    assert "source.agent_code" in changed.stderr
+    elsewhere = novicegym("rollout", "--agent", "logged", "-o", ".", cwd=tmp_path)
+    assert elsewhere.returncode == 2
+    assert "other files" in elsewhere.stderr
+
+
+def test_table_without_the_extra_leaves_codebleu_out(table: Path, tmp_path: Path) -> None:
+    source = f"table:{table / 'log.csv'}"
+    novicegym("rollout", "-c", source, *course_options(table), "--agent", "logged", "-o",
+              tmp_path / "run")  # fmt: skip
+    blocked = (
+        "import sys; sys.modules['codebleu'] = sys.modules['tree_sitter'] = None;"
+        f"sys.argv = ['novicegym', 'table', {str(tmp_path / 'run')!r}, '--json'];"
+        "from novicegym.cli import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "novicegym[eval]" in result.stderr
+    [row] = json.loads(result.stdout)["rows"]
+    assert (row["coverage"]["micro"], row["codebleu"]["macro"]) == (1, None)
 
 
 def test_interrupted_rollout_keeps_its_shards_and_can_be_completed(tmp_path: Path) -> None:

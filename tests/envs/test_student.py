@@ -130,6 +130,13 @@ def test_arbitrary_text_never_raises(small_course: Course, grader: Grader, actio
     assert reward in (-1, 0, 1, 2)
 
 
+@pytest.mark.parametrize("action", [None, 3, b"x = 1", ["x = 1"]])
+def test_action_that_is_no_text_is_refused(env: StudentEnv, action: Any) -> None:
+    env.reset(options=ANN)
+    with pytest.raises(UsageError, match="an action is text"):
+        env.step(action)
+
+
 def test_returned_dialogs_are_fresh(env: StudentEnv) -> None:
     first, _ = env.reset(options=ANN)
     first[0]["content"] = "changed"
