@@ -23,6 +23,7 @@ from novicegym.courses.model import Assignment, Course
 from novicegym.courses.readers.falconcode import read_falconcode
 from novicegym.courses.readers.intake import BadRows, Intake
 from novicegym.courses.readers.progsnap2 import MAIN_TABLE, read_progsnap2
+from novicegym.courses.readers.records import SUFFIXES
 from novicegym.courses.readers.report import LoadReport
 from novicegym.courses.readers.table import read_table_course
 from novicegym.courses.store import COURSE_FILE, open_course, read_counts
@@ -128,9 +129,15 @@ def load_with_report(
 def _stored_folder(spec: str | os.PathLike[str]) -> Path:
     if spec in EMBEDDED:
         return Path(str(files("novicegym.courses"))) / str(spec)
-    folder = Path(spec)
+    folder, text = Path(spec), os.fspath(spec)
+    if folder.name == MAIN_TABLE:
+        raise UsageError(
+            f"{text} is a table of a ProgSnap2 data set: call that progsnap2:{folder.parent}"
+        )
+    if folder.suffix.lower() in SUFFIXES and not folder.is_dir() and ":" not in text:
+        state = "no course directory" if folder.exists() else "no course: no such file"
+        raise UsageError(f"{text} is {state}; a table of submissions is called table:{text}")
     if not folder.exists():
-        text = os.fspath(spec)
         scheme = text.partition(":")[0]
         if "/" in text and scheme == text:
             raise UsageError(f"no course at {text}: no such directory. {_forms()}")

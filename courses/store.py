@@ -33,7 +33,7 @@ from novicegym.courses.columns import (
 )
 from novicegym.courses.model import Course, Trajectory
 from novicegym.courses.parquet_groups import ParquetGroups
-from novicegym.errors import CourseError
+from novicegym.errors import CourseError, UsageError
 
 FORMAT = "novicegym-course"
 VERSION = 1
@@ -54,7 +54,7 @@ def save_course(course: Course, directory: str | os.PathLike[str]) -> None:
 
     All three files are written apart first and renamed into place, `course.json` last; other
     files in the directory stay. A course may be saved over the directory it is read from.
-    Raises CourseError for data a directory cannot hold: a trajectory without submissions, of
+    Raises UsageError for a folder that holds something else than a course, and CourseError for data a directory cannot hold: a trajectory without submissions, of
     an unknown assignment or with the key of another; a grade outside [0, 1]; text that is not
     Unicode (lone surrogates).
     """
@@ -63,6 +63,11 @@ def save_course(course: Course, directory: str | os.PathLike[str]) -> None:
         raise CourseError("not a directory; a course is saved as one", file=str(target))
     apart = target.absolute().parent / f".{target.absolute().name}.{os.getpid()}.tmp"
     try:
+        if target.exists() and not (target / COURSE_FILE).exists() and any(target.iterdir()):
+            raise UsageError(
+                f"{target} is neither empty nor a course directory (it has no {COURSE_FILE}): "
+                "save the course in a folder of its own"
+            )
         apart.mkdir(parents=True)
         _write_assignments(course, apart / ASSIGNMENTS_FILE)
         counts = _write_submissions(course, apart / SUBMISSIONS_FILE)

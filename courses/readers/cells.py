@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from novicegym.courses.columns import is_unicode, naive_time
+from novicegym.errors import UsageError
 
 _BLANKS = frozenset({"", "na", "nan", "null", "none"})
 _FLAGS = {"true": True, "t": True, "yes": True, "1": True, "1.0": True} | {
@@ -22,6 +23,11 @@ _EPOCH_UNITS = {9: 1.0, 10: 1.0, 12: 1e-3, 13: 1e-3, 15: 1e-6, 16: 1e-6}
 
 class CellError(ValueError):
     """A value that cannot be used; the message says why."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+        """What to do where not this value but the reading of its column is likely wrong."""
 
 
 def as_text(value: object) -> str:
@@ -100,11 +106,23 @@ def as_number(value: object) -> float:
     return number
 
 
+def check_grade_scale(scale: float) -> None:
+    """Raise UsageError for what cannot be a full mark."""
+    if not (scale > 0 and math.isfinite(scale)):
+        raise UsageError(f"grade_scale must be a number above 0, got {scale}")
+
+
 def as_grade(value: object, scale: float) -> float:
     """Return a grade in [0, 1] from one in [0, `scale`]."""
     points = as_number(value)
     if not 0 <= points <= scale:
-        raise CellError(f"a grade out of range, 0 to {scale:g}")
+        remedy = ""
+        if scale == 1 and points > 1:  # no scale was given
+            mark = "100" if points <= 100 else "MARK"
+            remedy = (
+                f"if grades go up to {mark} give grade_scale={mark} (--reader grade_scale={mark})"
+            )
+        raise CellError(f"a grade out of range, 0 to {scale:g}", remedy)
     return points / scale
 
 

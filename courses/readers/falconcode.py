@@ -38,6 +38,7 @@ from novicegym.courses.readers.falconcode_hub import HUB_CONFIGS, pick_config, r
 from novicegym.courses.readers.falconcode_problems import Choices, Problems
 from novicegym.courses.readers.falconcode_release import find_release, read_release
 from novicegym.courses.readers.intake import Intake
+from novicegym.courses.readers.progsnap2 import MAIN_TABLE
 from novicegym.courses.readers.records import Table, arrow_records, read_table
 from novicegym.errors import UsageError, unknown_name
 
@@ -90,6 +91,8 @@ def _tables(path: str, config: str | None, intake: Intake, problems: Problems) -
     if release is not None:
         read_release(archive, release, problems)
         return
+    if MAIN_TABLE in archive:
+        raise UsageError(f"{path} is a ProgSnap2 data set: call it progsnap2:{path}")
     names = pick_config(archive, config, intake)
     for name in names:
         with archive.open(name) as stream:

@@ -141,9 +141,11 @@ class Intake:
 
     def reject(self, record: Record, bad: RowError, *, log_row: bool = True) -> None:
         """Raise CourseError for a bad row or, where bad rows are skipped, write it down."""
+        reason = f"{bad.reason}; {bad.remedy}" if bad.remedy else bad.reason
         if self._bad_rows == "error":
             raise CourseError(
-                f"{bad.reason} (--bad-rows skip sets such rows aside)",
+                # Where another option would make the rows good, setting them aside loses them.
+                reason if bad.remedy else f"{reason} (--bad-rows skip sets such rows aside)",
                 file=record.file,
                 row=record.row,
                 field=bad.field,
@@ -156,12 +158,12 @@ class Intake:
             "row": record.row,
             "field": bad.field,
             "value": bad.value,
-            "reason": bad.reason,
+            "reason": reason,
             "record": dict(record.values),
         }
         # As ASCII: bytes that are no UTF-8 stay visible as escapes.
         self._rejects_stream.write(json.dumps(document, default=str) + "\n")
-        self._rejected[record.file, bad.field, bad.reason] += 1
+        self._rejected[record.file, bad.field, reason] += 1
         self._rejected_log_rows += log_row
 
     def note(self, text: str) -> None:

@@ -6,7 +6,7 @@ Read: `DatasetMetadata.csv`, `MainTable.csv`, and the code states as a table
 - Submissions are the `Submit` events, and those of `Run.Program` and `Compile` that `events`
   names. An `X-HintRequest` holds the code at the request, not an attempt, so it never is one;
   it is left out and counted, as all other events are.
-- Grade: `Score` (0 to 1) where there is one, else `Correct` (TRUE/FALSE/NA or 1/0); each
+- Grade: `Score` (0 to `grade_scale`) where there is one, else `Correct` (TRUE/FALSE/NA or 1/0); each
   also under an `X-` name.
 - Order: `Order` where there is such a column, else `ServerTimestamp`, else `ClientTimestamp`.
 - Assignment: `ProblemID`, else `AssignmentID`. Term: `TermID`, else `CourseID`.
@@ -32,6 +32,7 @@ from novicegym.courses.readers.cells import (
     as_flag,
     as_grade,
     as_text,
+    check_grade_scale,
 )
 from novicegym.courses.readers.intake import Intake, read_place
 from novicegym.courses.readers.records import Record, RowError, Table, read_table
@@ -56,13 +57,16 @@ def read_progsnap2(
     *,
     tests: str | os.PathLike[str] | None = None,
     events: Collection[str] = (),
+    grade_scale: float = 1.0,
 ) -> tuple[str, dict[str, Assignment]]:
     """Read the data set at `path` into `intake`; return the course's name and assignments.
 
     Args:
         tests: JSON file with the assignments' prompts and tests.
         events: Event types that are submissions beside Submit: Run.Program, Compile.
+        grade_scale: The full mark of `Score`.
     """
+    check_grade_scale(grade_scale)
     if isinstance(events, str):
         events = (events,)
     for event in events:
@@ -81,7 +85,7 @@ def read_progsnap2(
     name = archive.label(MAIN_TABLE)
     with archive.open(MAIN_TABLE) as stream:
         table = read_table(name, MAIN_TABLE, stream)
-        main = _MainTable(table, {"Submit", *events}, assignments, states, intake)
+        main = _MainTable(table, {"Submit", *events}, assignments, states, intake, grade_scale)
         for record in table.rows:
             try:
                 main.take(record)
@@ -105,6 +109,7 @@ class _MainTable:
         assignments: dict[str, Assignment],
         states: _CodeStates,
         intake: Intake,
+        grade_scale: float,
     ) -> None:
         table.require("EventType", "SubjectID", "CodeStateID")
 
@@ -121,7 +126,7 @@ class _MainTable:
         if self._order is None and self._time is None:
             intake.note("no Order or ServerTimestamp: submissions are in the order of the table")
         self._events, self._assignments = events, assignments
-        self._states, self._intake = states, intake
+        self._states, self._intake, self._grade_scale = states, intake, grade_scale
         self.kept = 0
         self.could_keep: set[str] = set()
         """Types among the events left out that could be submissions."""
@@ -151,7 +156,7 @@ class _MainTable:
 
     def _grade(self, record: Record) -> float | None:
         if self._score and record.has(self._score):
-            return record.get(self._score, lambda value: as_grade(value, 1.0))
+            return record.get(self._score, lambda value: as_grade(value, self._grade_scale))
         if self._flag and record.has(self._flag):
             return float(record.get(self._flag, as_flag))
         return None

@@ -32,11 +32,11 @@ _BATCH_ROWS = 4096
 
 
 class RowError(Exception):
-    """A row of a log that cannot be used: which field, its value, and why."""
+    """A row of a log that cannot be used: which field, its value, why, and what would help."""
 
-    def __init__(self, field: str, value: object, reason: str) -> None:
+    def __init__(self, field: str, value: object, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
-        self.field, self.value, self.reason = field, value, reason
+        self.field, self.value, self.reason, self.remedy = field, value, reason, remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Record:
         try:
             return read(value)
         except CellError as error:
-            raise RowError(column, value, str(error)) from None
+            raise RowError(column, value, str(error), error.remedy) from None
 
     def key(self, column: str, what: str) -> str:
         """Return an id, which must be there; raises RowError."""

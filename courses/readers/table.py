@@ -19,6 +19,7 @@ from novicegym.courses.readers.cells import (
     as_code,
     as_grade_or_flag,
     as_text,
+    check_grade_scale,
 )
 from novicegym.courses.readers.intake import Intake, read_place
 from novicegym.courses.readers.records import Record, RowError, read_table
@@ -70,8 +71,7 @@ def read_table_course(
             'such as [{"assignment_id": "add", "prompt": "...", "entry_point": "add", '
             '"cases": [{"args": [1, 2], "expected": 3}]}]'
         )
-    if not grade_scale > 0:
-        raise UsageError(f"grade_scale must be above 0, got {grade_scale}")
+    check_grade_scale(grade_scale)
     assignments = open_assignments(tests)
     if not Path(path).is_file():
         raise UsageError(f"no table at {path}: no such file")
@@ -102,13 +102,15 @@ def _find_columns(file: str, present: Sequence[str], wanted: Mapping[str, str]) 
         for name in reversed(names)
         if name in by_lower_case
     } | dict(wanted)
-    for field in _NEEDED:
-        if field not in found:
-            raise CourseError(
-                f"no column for the {field}; it has {', '.join(present)}. "
-                f"Name it: columns={{{field!r}: COLUMN}} (--column {field}=COLUMN)",
-                file=file,
-            )
+    missing = [field for field in _NEEDED if field not in found]
+    if missing:
+        flags = " ".join(f"--column {field}=COLUMN" for field in missing)
+        mapping = ", ".join(f"{field!r}: COLUMN" for field in missing)
+        raise CourseError(
+            f"no column for the {', the '.join(missing)}; it has {', '.join(present)}. "
+            f"Name {'it' if len(missing) == 1 else 'them'}: {flags} (columns={{{mapping}}})",
+            file=file,
+        )
     return found
 
 

@@ -19,7 +19,7 @@ from novicegym.errors import GraderError, NovicegymError
 app = typer.Typer(
     name="novicegym",
     help=(
-        "Artificial programming students: student logs as a Gymnasium environment suite.\n\n"
+        "Artificial programming students from course logs.\n\n"
         "Start with `novicegym demo`, or with your own logs:\n\n"
         "    novicegym course stats progsnap2:PATH\n\n"
         "    novicegym rollout --course progsnap2:PATH --agent persistence --out runs/p\n\n"
@@ -32,15 +32,24 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None: ...
 
 
 app.add_typer(course.app, name="course")

@@ -38,7 +38,7 @@ app = typer.Typer(help="Look at logs, convert and curate them.", no_args_is_help
 
 @app.command("ls")
 def ls(as_json: Json = False) -> None:
-    """List the embedded courses and the forms of COURSE that can be loaded."""
+    """List what COURSE can be."""
     from novicegym.courses.load import COURSE_FORMS
 
     if as_json:
@@ -153,7 +153,7 @@ def convert(
     curate: Curate = None,
     split: Split = None,
 ) -> None:
-    """Write a course as a course directory, which opens at once and streams from disk."""
+    """Write a course directory, which opens at once and streams from disk."""
     from novicegym.courses.store import save_course
 
     course = open_course(
@@ -237,7 +237,10 @@ def make(
         Path | None, typer.Option(help="Course directory to write (default: NAME-SEED here).")
     ] = None,
 ) -> None:
-    """Simulate the embedded course's students; seed 0 gives the shipped files byte for byte."""
+    """Simulate the embedded course's students.
+
+    Seed 0 gives the shipped files byte for byte.
+    """
     from novicegym.courses.store import save_course
     from novicegym.eval.simulate import simulate_course
 

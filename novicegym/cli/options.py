@@ -55,7 +55,8 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
-        help="For table: courses, FIELD=COLUMN, repeatable: student=SubjectID. Fields: student, "
+        metavar="FIELD=COLUMN",
+        help="For table: courses, repeatable: student=SubjectID. Fields: student, "
         "assignment, code, time, order, grade, feedback, term.",
     ),
 ]
@@ -63,7 +64,8 @@ ReaderOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--reader",
-        help="An option of the log format, NAME=VALUE, repeatable: grade_scale=100 (table), "
+        metavar="NAME=VALUE",
+        help="An option of the log format, repeatable: grade_scale=100 (grades of 0 to 100), "
         "config=full or include_local_runs=true (falconcode), events=Run.Program (progsnap2).",
     ),
 ]
@@ -90,9 +92,10 @@ Curate = Annotated[
 Split = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="PART",
         help="A part of the course: 'term:Fall 2024', 'students:0.2:seed=0:rest', "
         "'trajectories:100', 'assignments:ID,ID'. Repeatable: each cuts down what the one "
-        "before left."
+        "before left.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

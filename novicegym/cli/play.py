@@ -103,8 +103,9 @@ def rollout(
     learn_from: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="PART",
             help="The part of the course whose logs the agent may use, a split as in --split "
-            "(default: all of it). It never uses those of the student it sits in for."
+            "(default: all of it). It never uses those of the student it sits in for.",
         ),
     ] = None,
     protocol: Annotated[
@@ -170,7 +171,7 @@ def table(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Print how close each agent comes to the students: coverage, grade proximity, CodeBLEU.
+    """Print how close each agent comes to the students.
 
     Cov: share of the students' submissions that the agent has a counterpart to. GP: 1 minus the
     distance of the grades. CB: CodeBLEU. Each averaged over the steps k; the degradation is
@@ -194,7 +195,10 @@ def demo(
     trajectories: Annotated[int, typer.Option(help="Trajectories to play.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the slice and of the agents.")] = 0,
 ) -> None:
-    """Play all agents on a slice of the embedded course; write table and a page to look at."""
+    """Play all agents on a slice of the embedded course.
+
+    Writes the table and a page with one episode to look at.
+    """
     from novicegym.agents.registry import describe_agents
     from novicegym.courses.load import load_course
     from novicegym.eval.records import write_atomically

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from novicegym import __version__
+
 
 def novicegym(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "novicegym", *map(str, arguments)]
@@ -219,6 +221,10 @@ def test_help_explains(command: str) -> None:
     result = novicegym(*command.split(), "--help")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) > 5
+
+
+def test_version_is_printed() -> None:
+    assert novicegym("--version").stdout.strip() == __version__
 
 
 def test_users_own_agent_is_found_where_the_command_is_run(table: Path, tmp_path: Path) -> None:
