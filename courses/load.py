@@ -130,11 +130,12 @@ def _stored_folder(spec: str | os.PathLike[str]) -> Path:
     if spec in EMBEDDED:
         return Path(str(files("novicegym.courses"))) / str(spec)
     folder, text = Path(spec), os.fspath(spec)
-    if folder.name == MAIN_TABLE:
+    is_path = folder.exists() or ":" not in text
+    if is_path and folder.name == MAIN_TABLE:
         raise UsageError(
             f"{text} is a table of a ProgSnap2 data set: call that progsnap2:{folder.parent}"
         )
-    if folder.suffix.lower() in SUFFIXES and not folder.is_dir() and ":" not in text:
+    if is_path and folder.suffix.lower() in SUFFIXES and not folder.is_dir():
         state = "no course directory" if folder.exists() else "no course: no such file"
         raise UsageError(f"{text} is {state}; a table of submissions is called table:{text}")
     if not folder.exists():

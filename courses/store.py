@@ -54,9 +54,9 @@ def save_course(course: Course, directory: str | os.PathLike[str]) -> None:
 
     All three files are written apart first and renamed into place, `course.json` last; other
     files in the directory stay. A course may be saved over the directory it is read from.
-    Raises UsageError for a folder that holds something else than a course, and CourseError for data a directory cannot hold: a trajectory without submissions, of
-    an unknown assignment or with the key of another; a grade outside [0, 1]; text that is not
-    Unicode (lone surrogates).
+    Raises UsageError for a folder that holds other things and no course, and CourseError for
+    data a directory cannot hold: a trajectory without submissions, of an unknown assignment or
+    with the key of another; a grade outside [0, 1]; text that is not Unicode (lone surrogates).
     """
     target = Path(directory)
     if target.exists() and not target.is_dir():

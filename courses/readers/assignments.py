@@ -18,15 +18,19 @@ file is a list of objects:
 
 Values are JSON, with {"tuple": [...]} and the other forms of `novicegym.courses.values`.
 `edge_cases` are ignored: they hold calls whose answer the prompt leaves open, and grading by
-them would judge what no student was asked. Any other key is ignored, too.
+them would judge what no student was asked. Any other key is ignored, too, but one that looks
+like a misspelled key which is not there is an error.
+
+Not covered: test scripts in the `.json` form; the `.jsonl` form holds them.
 """
 
 from __future__ import annotations
 
 import ast
+import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO
@@ -38,6 +42,31 @@ from novicegym.courses.values import decode_value
 from novicegym.errors import CourseError, UsageError
 
 _FORMS = ("function", "program")
+_KEYS = (
+    "assignment_id",
+    "title",
+    "prompt",
+    "entry_point",
+    "cases",
+    "tolerance",
+    "strict_number_type",
+    "python_equality",
+    "prelude",
+    "forbidden_methods",
+    "reference",
+    "lesson",
+    "concepts",
+    "starter",
+    "kind",
+    "edge_cases",
+)
+_CASE_KEYS = ("args", "expr", "expected", "stdin", "stdout", "tolerance", "name", "test_id")
+_CLOSE = 0.8
+"""How like a known key an unknown one must be to be taken for it; "expect" must be."""
+
+
+class _FormError(Exception):
+    """An assignment or a case of the wrong form; the message says what it lacks."""
 
 
 def open_assignments(path: str | os.PathLike[str]) -> dict[str, Assignment]:
@@ -62,8 +91,12 @@ def read_assignments(file: str, stream: BinaryIO) -> dict[str, Assignment]:
     assignments: dict[str, Assignment] = {}
     for row, entry in enumerate(entries, 1):
         fail = partial(CourseError, file=file, row=row)
+        if not isinstance(entry, dict):
+            raise fail(f"not an assignment but {type(entry).__name__}")
         try:
             assignment = _assignment(entry)
+        except _FormError as error:
+            raise fail(str(error)) from None
         except KeyError as error:
             raise fail("the assignment lacks this field", field=str(error.args[0])) from None
         except (TypeError, ValueError, AttributeError) as error:
@@ -75,6 +108,10 @@ def read_assignments(file: str, stream: BinaryIO) -> dict[str, Assignment]:
 
 
 def _assignment(entry: Mapping[str, Any]) -> Assignment:
+    if typo := _misspelling(entry, _KEYS):
+        raise _FormError(typo)
+    if not entry["cases"]:
+        raise _FormError("the assignment has no cases")
     entry_point = entry.get("entry_point")
     cases = tuple(
         _case(case, number, entry, entry_point) for number, case in enumerate(entry["cases"], 1)
@@ -99,9 +136,40 @@ def _assignment(entry: Mapping[str, Any]) -> Assignment:
     return assignment if kind is None or kind in _FORMS else replace(assignment, kind=kind)
 
 
+def _misspelling(given: Mapping[str, Any], known: Sequence[str]) -> str:
+    """Return what to say of the first key that looks like a known one which is not there."""
+    for key in given:
+        if key not in known:
+            # Beside the key it looks like it is no misspelling: entry_points, expected_repr.
+            absent = [name for name in known if name not in given]
+            if close := difflib.get_close_matches(key, absent, n=1, cutoff=_CLOSE):
+                return f"unknown key {key!r}; did you mean {close[0]!r}"
+    return ""
+
+
+def _check_keys(case: object, number: int) -> None:
+    """Raise _FormError unless the case has the keys of one of the three forms."""
+    if not isinstance(case, dict):
+        raise _FormError(f"case {number} is not an object but {type(case).__name__}")
+    typo = _misspelling(case, _CASE_KEYS)
+    hint = f": {typo}" if typo else ""
+    if "stdout" not in case:
+        if "args" not in case and case.get("expr") is None:
+            got = ", ".join(case) or "none"
+            raise _FormError(
+                f"case {number} has the keys {{{got}}}{hint}; a case has {{args, expected}}, "
+                "{expr, expected} or {stdin, stdout}"
+            )
+        if "expected" not in case:
+            raise _FormError(f"case {number} lacks 'expected'{hint}")
+    if typo:
+        raise _FormError(f"case {number}{hint}")
+
+
 def _case(
     case: Mapping[str, Any], number: int, entry: Mapping[str, Any], entry_point: str | None
 ) -> CallCase | IOCase:
+    _check_keys(case, number)
     name = str(case.get("name") or case.get("test_id") or "")
     if "stdout" in case:
         return IOCase(stdin=case.get("stdin", ""), stdout=case["stdout"], name=name)

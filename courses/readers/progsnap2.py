@@ -6,8 +6,8 @@ Read: `DatasetMetadata.csv`, `MainTable.csv`, and the code states as a table
 - Submissions are the `Submit` events, and those of `Run.Program` and `Compile` that `events`
   names. An `X-HintRequest` holds the code at the request, not an attempt, so it never is one;
   it is left out and counted, as all other events are.
-- Grade: `Score` (0 to `grade_scale`) where there is one, else `Correct` (TRUE/FALSE/NA or 1/0); each
-  also under an `X-` name.
+- Grade: `Score` (0 to `grade_scale`) where there is one, else `Correct` (TRUE/FALSE/NA or
+  1/0); each also under an `X-` name.
 - Order: `Order` where there is such a column, else `ServerTimestamp`, else `ClientTimestamp`.
 - Assignment: `ProblemID`, else `AssignmentID`. Term: `TermID`, else `CourseID`.
 - Tests come from a JSON file (`novicegym.courses.readers.assignments`), by default

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 # A pipe has no width: a table must not be folded for a terminal that is not there.
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+ERR = Console(
+    stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 120
+)
 
 _WIDE = 120
 """Columns of a terminal with room for explanations in tables."""

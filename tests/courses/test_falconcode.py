@@ -333,3 +333,9 @@ def test_path_without_falconcode_is_told(tmp_path: Path) -> None:
 def test_hub_name_without_the_datasets_package_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="install the datasets package"):
         load_course("falconcode:koutch/falcon_code")
+
+
+def test_progsnap2_data_set_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "MainTable.csv").write_text("EventType\n")
+    with pytest.raises(UsageError, match=f"is a ProgSnap2 data set: call it progsnap2:{tmp_path}"):
+        load_course(f"falconcode:{tmp_path}")

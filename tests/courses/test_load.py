@@ -55,6 +55,30 @@ def test_progsnap2_without_its_scheme_is_recognised(tmp_path: Path) -> None:
         load_course(tmp_path)
 
 
+def test_table_without_its_scheme_is_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs").mkdir()
+    for suffix in (".csv", ".TSV", ".jsonl", ".parquet"):
+        path = f"logs/log{suffix}"
+        with pytest.raises(UsageError, match=f"{path} is no course: no such file; .*table:{path}$"):
+            load_course(path)
+        Path(path).touch()
+        for spec in (path, Path(path)):
+            with pytest.raises(UsageError, match=f"{path} is no course dir.*called table:{path}$"):
+                load_course(spec)
+    with pytest.raises(UsageError, match=r"call that progsnap2:logs$"):
+        load_course("logs/MainTable.csv")
+    with pytest.raises(UsageError, match=r"unknown course 'tabel'. Did you mean 'table'\?"):
+        load_course("tabel:logs/log.csv")
+
+
+def test_directory_called_like_a_table_is_opened(small_course: Course, tmp_path: Path) -> None:
+    save_course(small_course, tmp_path / "log.csv")
+    assert load_course(tmp_path / "log.csv").name == small_course.name
+
+
 def test_options_of_raw_logs_do_not_fit_a_course_directory(directory: Path) -> None:
     with pytest.raises(UsageError, match="tests is an option of falconcode:PATH"):
         load_course(directory, tests="x.json")

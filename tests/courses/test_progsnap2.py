@@ -214,11 +214,17 @@ def test_bad_event_is_named_or_set_aside(
     assert (reject["row"], reject["field"], reject["value"]) == (9, column, value)
 
 
-def test_grade_out_of_range_is_a_bad_row(tmp_path: Path) -> None:
+def test_grade_out_of_range_is_a_bad_row_that_tells_of_the_scale(tmp_path: Path) -> None:
     header = [name.replace("Correct", "Score") for name in HEADER]
-    events = [(*EVENTS[0][:-1], "100")]
-    with pytest.raises(CourseError, match=r"row 2, field 'Score', value '100'.*out of range"):
-        load_course(write(data_set(header, events), tmp_path))
+    spec = write(data_set(header, [(*EVENTS[0][:-1], "66")]), tmp_path)
+    message = r"row 2, field 'Score', value '66'.*out of range, 0 to 1; .* give grade_scale=100 "
+    with pytest.raises(CourseError, match=message) as caught:
+        load_course(spec)
+    assert "bad-rows" not in str(caught.value)
+    [trajectory] = load_course(spec, grade_scale=100).trajectories
+    assert [submission.logged_grade for submission in trajectory.submissions] == [0.66]
+    with pytest.raises(UsageError, match="grade_scale must be a number above 0, got -1"):
+        load_course(spec, grade_scale=-1)
 
 
 def test_undecodable_program_is_named_and_takes_its_events_with_it(tmp_path: Path) -> None:
@@ -288,7 +294,29 @@ def test_neither_directory_nor_zip_is_named(tmp_path: Path) -> None:
     [
         ({"cases": [{"args": [1], "expected": {"a": 1}}]}, "not a test value"),
         ({"cases": [{"args": [{"float": "nan"}], "expected": 1}]}, "write the call as `expr`"),
-        ({"cases": []}, "either cases or a script"),
+        ({"cases": []}, "the assignment has no cases"),
+        (
+            {"cases": [{"input": "1", "output": "2"}]},
+            r"case 1 has the keys \{input, output\}; a case has \{args, expected\}, "
+            r"\{expr, expected\} or \{stdin, stdout\}",
+        ),
+        ({"cases": [{"stdin": "1", "output": "2"}]}, r"the keys \{stdin, output\}; a case has"),
+        (
+            {"cases": [{"stdin": "", "stdot": ""}]},
+            r"\{stdin, stdot\}: unknown key 'stdot'; did you mean 'stdout'; a case has",
+        ),
+        ({"cases": [{}]}, r"case 1 has the keys \{none\}"),
+        ({"cases": ["1"]}, "case 1 is not an object but str"),
+        (
+            {"cases": [{"args": [1, 2], "expected": 3}, {"args": [1, 2], "expect": 3}]},
+            "case 2 lacks 'expected': unknown key 'expect'; did you mean 'expected'",
+        ),
+        ({"cases": [{"expr": "add(1, 2)"}]}, "case 1 lacks 'expected'$"),
+        (
+            {"cases": [{"args": [1, 2], "expected": 3, "tolerence": 1}]},
+            "case 1: unknown key 'tolerence'; did you mean 'tolerance'",
+        ),
+        ({"forbiden_methods": []}, "unknown key 'forbiden_methods'; did you mean 'forbidden_me"),
         ({"entry_point": None}, "no entry_point"),
     ],
 )

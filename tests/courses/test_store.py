@@ -25,7 +25,7 @@ from novicegym.courses.columns import GROUP_ROWS, SCHEMA
 from novicegym.courses.model import Assignment, Course, Submission, Trajectory
 from novicegym.courses.store import open_course, read_counts, save_course
 from novicegym.courses.suite import CallCase, IOCase, TestScript, TestSuite
-from novicegym.errors import CourseError
+from novicegym.errors import CourseError, UsageError
 
 SUITE = TestSuite(cases=(CallCase("f()", 1),))
 FILES = ("course.json", "assignments.jsonl", "submissions.parquet")
@@ -231,6 +231,20 @@ def test_course_may_be_saved_over_itself(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
     with pytest.raises(CourseError, match=r"submissions\.parquet: the file changed"):
         list(stale.trajectories)
+
+
+def test_folder_of_other_things_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    save_course(plain_course([2]), tmp_path / "data")
+    assert len(open_course(tmp_path / "data").trajectories) == 1
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "assignments.jsonl").write_text("mine")
+    with pytest.raises(UsageError, match=r"logs is neither empty nor a course directory") as caught:
+        save_course(plain_course([2]), tmp_path / "logs")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["assignments.jsonl"]
+    assert (tmp_path / "logs" / "assignments.jsonl").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "logs"]
 
 
 def test_failed_save_leaves_the_old_course_and_nothing_else(tmp_path: Path) -> None:

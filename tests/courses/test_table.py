@@ -201,6 +201,46 @@ def test_skipped_rows_are_written_down_and_counted(
     assert any("rejected: 1 row" in line and "no student" in line for line in report.lines())
 
 
+@pytest.mark.parametrize(
+    ("value", "options", "reason"),
+    [
+        (
+            "66.7",
+            {},
+            "a grade out of range, 0 to 1; if grades go up to 100 give grade_scale=100 "
+            "(--reader grade_scale=100)",
+        ),
+        (
+            "450",
+            {},
+            "a grade out of range, 0 to 1; if grades go up to MARK give grade_scale=MARK "
+            "(--reader grade_scale=MARK)",
+        ),
+        (
+            "450",
+            {"grade_scale": 100},
+            "a grade out of range, 0 to 100 (--bad-rows skip sets such rows aside)",
+        ),
+        ("-1", {}, "a grade out of range, 0 to 1 (--bad-rows skip sets such rows aside)"),
+    ],
+)
+def test_grade_above_1_leads_to_the_scale_and_not_to_losing_the_row(
+    value: str, options: dict[str, Any], reason: str, tests_file: Path, tmp_path: Path
+) -> None:
+    spec = write_csv(tmp_path / "log.csv", HEADER, [row_with("grade", value)])
+    with pytest.raises(CourseError) as caught:
+        load_course(spec, tests=tests_file, **options)
+    assert str(caught.value).endswith(f"value {value!r}: {reason}")
+
+
+def test_report_of_skipped_rows_tells_of_the_scale(tests_file: Path, tmp_path: Path) -> None:
+    spec = write_csv(tmp_path / "log.csv", HEADER, [*ROWS, row_with("grade", "80")])
+    _, report = load_with_report(
+        spec, bad_rows="skip", tests=tests_file, rejects=tmp_path / "rejects"
+    )
+    assert any("give grade_scale=100" in line for line in report.lines())
+
+
 def test_rejects_go_where_the_user_says(tests_file: Path, tmp_path: Path) -> None:
     spec = write_csv(tmp_path / "log.csv", HEADER, [*ROWS, row_with("grade", "7")])
     rejects = tmp_path / "mine.jsonl"
@@ -252,10 +292,17 @@ def test_a_quote_that_is_never_closed_is_an_error_in_any_mode(
             load_course(f"table:{path}", bad_rows=bad_rows, tests=tests_file)
 
 
-def test_missing_column_lists_what_there_is(tests_file: Path, tmp_path: Path) -> None:
-    spec = write_csv(tmp_path / "log.csv", ("student", "assignment", "txt"), [("a", "7", "x")])
-    with pytest.raises(CourseError, match=r"no column for the code; it has .*txt.*--column code="):
+def test_missing_columns_are_all_named_with_what_there_is(tests_file: Path, tmp_path: Path) -> None:
+    spec = write_csv(tmp_path / "log.csv", ("who", "assignment", "txt"), [("a", "7", "x")])
+    with pytest.raises(CourseError) as caught:
         load_course(spec, tests=tests_file)
+    assert str(caught.value).endswith(
+        "log.csv: no column for the student, the code; it has who, assignment, txt. Name them: "
+        "--column student=COLUMN --column code=COLUMN (columns={'student': COLUMN, "
+        "'code': COLUMN})"
+    )
+    with pytest.raises(CourseError, match=r"for the code; .*Name it: --column code=COLUMN \(col"):
+        load_course(spec, tests=tests_file, columns={"student": "who"})
 
 
 @pytest.mark.parametrize(
@@ -264,6 +311,7 @@ def test_missing_column_lists_what_there_is(tests_file: Path, tmp_path: Path) ->
         ({"columns": {"cod": "code"}}, "unknown field 'cod'. Did you mean 'code'"),
         ({"columns": {"code": "Code"}}, "unknown column 'Code'. Did you mean 'code'"),
         ({"grade_scale": 0}, "above 0, got 0"),
+        ({"grade_scale": float("nan")}, "above 0, got nan"),
         ({"tests": None}, "give tests=FILE"),
         ({"tests": "/no/such.json"}, "tests=/no/such.json: No such file"),
         ({"event": "x"}, "unknown option of table:PATH 'event'"),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import novicegym  # noqa: F401  (registers the environments)
+from novicegym.courses.load import load_course
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import DialogFormat, assistant_message
 from novicegym.envs.starts import all_starts, sample_start
@@ -74,6 +75,20 @@ def test_logged_actions_reproduce_the_logged_verdicts(small_course: Course, grad
             assert info["outcome"] == verdict.outcome
             assert reward == 2
         assert terminated or truncated
+
+
+def test_replayed_students_of_the_embedded_course_get_their_logged_grades(
+    grader: Grader,
+) -> None:
+    course = load_course("cs1")
+    env = StudentEnv(course, grader=grader, horizon=100)
+    for index in range(0, len(course.trajectories), 60):
+        env.reset(options={"trajectory": index})
+        for submission in course.trajectories[index].submissions:
+            *_, info = env.step(say(submission.code))
+            assert info["code"] == submission.code
+            assert info["grade"] == submission.logged_grade
+        assert info["stop"] in ("correct", "logged_end")
 
 
 def test_correct_submission_terminates(env: StudentEnv) -> None:

@@ -23,11 +23,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[tuple[str, str]]:
-    """Return (command, output shown below it) of the page's console blocks."""
+    """Return (command, output shown below it) of the page's console blocks.
+
+    A command is one line, lines that end with a backslash, or a here document up to EOF.
+    """
     found = []
     for block in blocks(page, "console"):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            match = re.match(r"((?:.*\\\n)*.*)\n", part)
+            match = re.match(r"(.*<<'EOF'\n(?:.*\n)*?EOF|(?:.*\\\n)*.*)\n", part)
             assert match is not None
             command = re.sub(r"\s+#\s.*$", "", match[1].replace("\\\n", " "))
             if not command.startswith(NOT_HERE):
@@ -36,7 +39,8 @@ def commands(page: Path) -> list[tuple[str, str]]:
 
 
 def lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.strip("\n").splitlines()]
+    """Return the lines without what a reader cannot see."""
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
