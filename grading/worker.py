@@ -199,4 +199,5 @@ class Worker:
 
     def forget(self) -> None:
         """Let go of the zygote without ending it: for a forked copy of the process."""
+        self._process.returncode = 0  # not this process's child: nothing to warn about or wait for
         self._control.close()
