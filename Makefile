@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint types unit slow clean
 
 demo: $(VENV)/.installed
+	rm -rf runs/demo
 	$(BIN)/novicegym demo --out runs/demo
 
 test: lint types unit

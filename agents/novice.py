@@ -57,7 +57,7 @@ class NoviceAgent:
         self._course, self._seed, self._gives_up = course, seed, gives_up
         self._process, self._fmt = process or Process(), fmt or DialogFormat()
         self._logs = LogIndex(course)
-        self._finished: dict[str, list[tuple[str, frozenset[str]]]] = {}
+        self._finished: dict[str, list[dict[str, str]]] = {}
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return one submission per dialog."""
@@ -90,10 +90,14 @@ class NoviceAgent:
         """Return the correct programs that do not come from the student in the seat."""
         if assignment.id not in self._finished:
             self._finished[assignment.id] = _finished_programs(self._logs, assignment)
-        peers = [
-            code for code, students in self._finished[assignment.id] if students - {student_id}
-        ]
-        return [*assignment.solutions, *peers[:PEERS_KNOWN]]
+        peers = (
+            [code for student, code in codes.items() if student != student_id]
+            for codes in self._finished[assignment.id]
+        )
+        # Commonest first, counted without the seat: neither what its student finished with nor
+        # how she wrote it may show in the order or in the text.
+        known = sorted(filter(None, peers), key=len, reverse=True)[:PEERS_KNOWN]
+        return [*assignment.solutions, *(codes[0] for codes in known)]
 
 
 def on_assignment(novice: Novice, rng: np.random.Generator, process: Process) -> Novice:
@@ -130,15 +134,12 @@ def _aims(
     return [adopt_names(program, code, names) for program in dict.fromkeys((first, other))]
 
 
-def _finished_programs(logs: LogIndex, assignment: Assignment) -> list[tuple[str, frozenset[str]]]:
-    """Return the different correct programs logged, commonest first, and who wrote each."""
-    students: dict[str, set[str]] = {}
-    codes: dict[str, str] = {}
+def _finished_programs(logs: LogIndex, assignment: Assignment) -> list[dict[str, str]]:
+    """Return for each different correct program logged its text by each student who wrote it."""
+    programs: dict[str, dict[str, str]] = {}
     for trajectory in logs.of_assignment(assignment.id):
         for submission in trajectory.submissions:
             if submission.logged_grade == 1.0:
-                key = ast_key(submission.code)
-                codes.setdefault(key, submission.code)
-                students.setdefault(key, set()).add(trajectory.student_id)
-    order = sorted(codes, key=lambda key: (-len(students[key]), key))
-    return [(codes[key], frozenset(students[key])) for key in order]
+                students = programs.setdefault(ast_key(submission.code), {})
+                students.setdefault(trajectory.student_id, submission.code)
+    return [programs[key] for key in sorted(programs)]

@@ -13,7 +13,6 @@ from novicegym.agents.novice_catalogue import bug, one
 from novicegym.agents.novice_source import Edits, Source, Token, indent_of
 
 _HEADER = ("if", "elif", "else", "while", "for", "def")
-_STATEMENT = (*_HEADER, "return", "import", "print")
 
 
 def _names(source: Source, *texts: str) -> Iterator[tuple[int, Token]]:

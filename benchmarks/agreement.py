@@ -1,7 +1,7 @@
 """How often our grades agree with what was recorded of real submissions.
 
-    python benchmarks/agreement.py nus  ../shared/data/nus
-    python benchmarks/agreement.py itap ../shared/data/itap
+    python benchmarks/agreement.py nus  PATH
+    python benchmarks/agreement.py itap PATH
 
 Prints a table by assignment, every disagreement, and the CPU time a submission took. The two data
 sets are public and are not part of this repository.

@@ -2,10 +2,10 @@
 
 For every trajectory and every position t the protocol allows, the policy plays up to
 `horizon` steps from the logged prefix (paper, section 5.3). A student is done with her first
-fully correct submission: what she submitted after it is neither a start nor a counterpart
-(SPEC A2), or the logged student herself would not be covered. Work is split into shards of
-consecutive trajectories, written as they finish: a killed run, started again with the same
-command, goes on where it was and ends with the same bytes.
+fully correct submission: what she submitted after it is neither a start nor a counterpart, or
+the logged student herself would not be covered. Work is split into shards of consecutive
+trajectories, written as they finish: a killed run, started again with the same command, goes on
+where it was and ends with the same bytes.
 
 Covered: one process, batched policies, resumption. Not covered: several processes.
 """

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -166,9 +166,7 @@ def _term(index: int) -> tuple[Term, int]:
 
 def _practised(novice: Novice, gain: float) -> Novice:
     skills = {topic: skill + gain for topic, skill in novice.skills.items()}
-    return Novice(
-        skills, novice.misconceptions, novice.care, novice.persistence, novice.style, novice.insight
-    )
+    return replace(novice, skills=skills)
 
 
 def _own_programs(

@@ -168,7 +168,7 @@ def convert(
         split=split,
     )
     save_course(course, out)
-    ERR.print(f"wrote {len(course.trajectories):,} trajectories to {out}", markup=False)
+    ERR.print(f"wrote {len(course.trajectories):,} trajectories to {out}")
 
 
 @app.command("curate")
@@ -201,7 +201,7 @@ def curate(
         table = Table("step", "keeps")
         for usage, description in describe_steps():
             table.add_row(usage, description)
-        OUT.print(table, markup=False)
+        OUT.print(table)
         return
     if spec is None:
         raise UsageError("name the course to curate: novicegym course curate COURSE [OUT]")
@@ -223,7 +223,7 @@ def curate(
         print_curation(report)
     if out is not None:
         save_course(kept, out)
-        ERR.print(f"wrote {len(kept.trajectories):,} trajectories to {out}", markup=False)
+        ERR.print(f"wrote {len(kept.trajectories):,} trajectories to {out}")
 
 
 @app.command("make")
@@ -252,7 +252,7 @@ def make(
             seed, students=None if students is None else range(students), progress=update
         )
     save_course(course, target)
-    ERR.print(f"wrote {len(course.trajectories):,} trajectories to {target}", markup=False)
+    ERR.print(f"wrote {len(course.trajectories):,} trajectories to {target}")
 
 
 def _process(course: Course) -> ProcessStats:

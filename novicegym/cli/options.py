@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from novicegym.courses.curation import Counts, CurationReport
     from novicegym.courses.model import Course
 
-# A pipe has no width: a table must not be folded for a terminal that is not there.
-OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+# A pipe has no width: a table must not be folded for a terminal that is not there. Without
+# markup: ids, titles and terms come from a log, and "[/b]" is text there.
+OUT = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
 ERR = Console(
-    stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 120
+    stderr=True,
+    highlight=False,
+    markup=False,
+    soft_wrap=True,
+    width=None if sys.stderr.isatty() else 120,
 )
 
 _WIDE = 120
@@ -131,7 +136,7 @@ def open_course(
     course, report = load_with_report(spec, bad_rows=bad_rows, **options)
     if not quiet:
         for line in report.lines():
-            ERR.print(line, markup=False)
+            ERR.print(line)
     if regrade:
         course = _graded_anew(course, report.submissions)
     if curate is not None:
@@ -223,7 +228,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -158,7 +158,7 @@ def rollout(
         batch_size=batch_size,
         source=source,
     )
-    ERR.print(f"records are in {out}; print them with: novicegym table {out}", markup=False)
+    ERR.print(f"records are in {out}; print them with: novicegym table {out}")
 
 
 def table(
@@ -258,7 +258,7 @@ def _play(
             progress=update,
         )
     if was_finished:
-        ERR.print(f"{out} was complete: nothing was played; delete it to play again", markup=False)
+        ERR.print(f"{out} was complete: nothing was played; delete it to play again")
 
 
 def _own_code(agent: str) -> str | None:
@@ -282,7 +282,7 @@ def _tabulate(runs: list[Path], preset: str) -> ResultTable:
         require_codebleu()
         with_codebleu = True
     except UsageError as missing:
-        ERR.print(f"no CodeBLEU in this table: {missing}", markup=False)
+        ERR.print(f"no CodeBLEU in this table: {missing}")
         with_codebleu = False
     with progress_bar("CodeBLEU") as update:
         return make_table(

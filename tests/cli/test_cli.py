@@ -205,6 +205,29 @@ def test_what_a_program_prints_cannot_drive_the_terminal(tmp_path: Path) -> None
     assert r"\x1b[2J" in result.stdout
 
 
+def test_square_brackets_of_a_log_are_text(tmp_path: Path) -> None:
+    assignment = {
+        "assignment_id": "a[/b]",
+        "title": "Sum a [list]",
+        "prompt": "p",
+        "entry_point": "f",
+        "cases": [{"args": [1], "expected": 1}],
+    }
+    (tmp_path / "tests.json").write_text(json.dumps([assignment]))
+    (tmp_path / "log.csv").write_text(
+        "student,assignment,code,grade,term\np1,a[/b],pass,0,T [red]x\n"
+    )
+    source = ("table:log.csv", "--tests", "tests.json")
+    shown = novicegym("course", "show", *source, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "a[/b]" in shown.stdout
+    assert "Sum a [list]" in shown.stdout
+    stats = novicegym("course", "stats", *source, "--assignments", cwd=tmp_path)
+    assert stats.returncode == 0, stats.stderr
+    assert "T [red]x" in stats.stdout
+    assert "a[/b]" in stats.stdout
+
+
 def test_program_from_stdin_must_be_text(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "novicegym", "grade", "-", "-a", "lsn02_fuelcost"]
     result = subprocess.run(command, input=b"\xff", capture_output=True)

@@ -137,7 +137,7 @@ def dialogs(draw: st.DrawFn) -> Dialog:
 def by_rendering(
     dialog: Dialog, budget: int, template: Template, ask: bool = False
 ) -> tuple[list[int], int] | None:
-    """SPEC A4 to the letter, every window rendered: indices kept, and their tokens."""
+    """The rule to the letter, every window rendered: indices kept, and their tokens."""
     first = preamble_length(dialog)
     assistants = [i for i in range(first, len(dialog)) if dialog[i]["role"] == "assistant"]
     candidates = [list(range(len(dialog)))]
@@ -247,7 +247,7 @@ def test_windows_of_all_prefixes_are_those_of_each(
 
 
 def golden_tokens(message: Message) -> int:
-    """The golden file's toy tokenizer, after the published cleaning (SPEC A2)."""
+    """The golden file's toy tokenizer, after the published cleaning."""
     cleaned = re.sub(
         r"<actual_submission>.*?</actual_submission>\s*", "", message["content"], flags=re.DOTALL
     )

@@ -54,7 +54,7 @@ def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: 
     }
     skipped = []
     for command, shown in commands(page):
-        if "$" in command and not SHARED.is_dir():
+        if re.search(r"\$|runs/itap", command) and not SHARED.is_dir():
             skipped.append(command)
             continue
         result = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# DESIGN: imports run down this table only. `novicegym` itself is errors.py and cli.py.
+# As in docs/architecture.md: imports run down this table only.
 MAY_IMPORT = {
     "courses": set(),
     "grading": {"courses"},
