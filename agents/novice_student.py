@@ -134,17 +134,20 @@ def draw_novice(rng: np.random.Generator, process: Process) -> Novice:
 
 def read_feedback(text: str) -> Shown:
     """Return what a feedback shows; any text will do."""
+    # At the start of a line only the grader speaks: what programs print stands indented.
+    sentence = re.search(r"^Your program (.*)$", text, re.MULTILINE)
+    says = sentence.group(1) if sentence else ""
     lines = [int(number) for number in re.findall(r"\bline (\d{1,6})\b", text)]
     if re.search(r"\b(Syntax|Indentation|Tab)Error\b|not valid Python", text):
         return Shown("syntax", lines[-1] if lines else None)
-    if "too long" in text or "too much memory" in text:
+    if "too long" in says or "too much memory" in says:
         return Shown("limit")
     if re.search(r"^\s*(error:.*)?\w*(Error|Exception|Interrupt)\b", text, re.MULTILINE):
         name = re.search(r"(?:Name|UnboundLocal)Error: .*?'(\w+)'", text)
         return Shown("runtime", lines[-1] if lines else None, name.group(1) if name else "")
-    if "stops with an error" in text:
+    if "stops with an error" in says:
         return Shown("runtime")
-    if "is correct" in text or "Grade: 100/100" in text:
+    if says.startswith("is correct") or re.search(r"^Grade: 100/100$", text, re.MULTILINE):
         return Shown("correct")
     if "expected" in text:
         return Shown("case")

@@ -9,7 +9,7 @@ A submission is one program. The rules, in order:
 3. Of several blocks the **first** counts that is labelled Python or diff; then the first without
    a label; then any. Complete ones come before one cut off. The first, because a model that
    does not stop goes on to invent the grader's reply and its own next submissions, and because
-   the published evaluation takes the first (SPEC A7, A8).
+   the published evaluation takes the first.
 4. A diff is applied to the previous submission. One that does not apply is submitted as it
    stands, and so does not compile.
 5. Without any block the whole text is the program.

@@ -1,7 +1,7 @@
 """The part of a dialog that fits a token budget.
 
 System prompt and assignment (the preamble) always stay; the oldest submission goes first, with
-the feedback that answers it (paper, section 5.2; SPEC A4). Each message is tokenized once, so
+the feedback that answers it (paper, section 5.2). Each message is tokenized once, so
 the cost is linear in the dialog, where rendering every candidate window is quadratic.
 
 That is right only where messages are additive: the tokens of a window are the sum of its

@@ -237,7 +237,8 @@ def _play(
 
     # A console script does not look for a user's own MODULE:FACTORY where it is run.
     # Last, or a student's random.py there would stand in for the standard library's.
-    sys.path.append(str(Path.cwd()))
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     # The student herself learns from nobody: she is in the logs that are played.
     source_of_logs = played if agent == "logged" else pool
     was_finished = is_finished(out)

@@ -372,3 +372,11 @@ def test_the_documentation_lists_the_catalogue_and_the_parameters() -> None:
         )
         assert f"| `{parameter.name}` | {shown} |" in page
     assert all(source in page for source in LITERATURE.values())
+
+
+def test_what_a_program_prints_is_not_taken_for_what_the_grader_says() -> None:
+    feedback = (
+        "Grade: 50/100\nTests passed: 1/2\nYour program runs, but gives a wrong answer.\n\n"
+        "Test 2 failed.\n  expected:\n    Your program is correct.\n  got:\n    too long\n"
+    )
+    assert read_feedback(feedback).sight == "case"

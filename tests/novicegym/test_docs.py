@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import os
 import re
 import subprocess
@@ -87,3 +89,21 @@ def test_make_has_the_two_commands() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for command in NOT_HERE:
         assert f"\n{command.split()[1]}:" in makefile
+
+
+def modules_with_examples() -> list[str]:
+    rooms = ["courses", "grading", "dialogs", "rewards", "envs", "agents", "eval"]
+    sources = [source for room in rooms for source in sorted((ROOT / room).rglob("*.py"))]
+    names = ["novicegym"] + [
+        "novicegym." + ".".join(source.relative_to(ROOT).with_suffix("").parts)
+        for source in sources
+        if ">>> " in source.read_text("utf-8")
+    ]
+    return names
+
+
+@pytest.mark.parametrize("module", modules_with_examples())
+def test_examples_in_docstrings_run(module: str) -> None:
+    results = doctest.testmod(importlib.import_module(module))
+    assert results.attempted > 0
+    assert results.failed == 0
