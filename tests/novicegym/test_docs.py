@@ -94,12 +94,11 @@ def test_make_has_the_two_commands() -> None:
 def modules_with_examples() -> list[str]:
     rooms = ["courses", "grading", "dialogs", "rewards", "envs", "agents", "eval"]
     sources = [source for room in rooms for source in sorted((ROOT / room).rglob("*.py"))]
-    names = ["novicegym"] + [
+    return ["novicegym"] + [
         "novicegym." + ".".join(source.relative_to(ROOT).with_suffix("").parts)
         for source in sources
         if ">>> " in source.read_text("utf-8")
     ]
-    return names
 
 
 @pytest.mark.parametrize("module", modules_with_examples())
