@@ -26,6 +26,11 @@ _STOPS = {
 _BOLD, _DIM, _RED, _GREEN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
+def render_episode(episode: Episode, mode: str) -> str:
+    """Return the picture of a render mode: "ansi" or "html"."""
+    return render_ansi(episode) if mode == "ansi" else render_html(episode)
+
+
 def render_ansi(episode: Episode) -> str:
     """Return the episode as text with terminal colours: assignment, submissions, feedback."""
     start = episode.start

@@ -18,7 +18,7 @@ from novicegym.courses.model import Course
 from novicegym.courses.splits import take_split
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
-from novicegym.envs.render import render_ansi, render_html
+from novicegym.envs.render import render_episode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.starts import resolve_start, sample_start
 from novicegym.errors import UsageError
@@ -113,9 +113,7 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         if self.render_mode is None:
             gymnasium.logger.warn("render() needs gym.make(..., render_mode='ansi' or 'html')")
             return None
-        return (
-            render_ansi(self.episode) if self.render_mode == "ansi" else render_html(self.episode)
-        )
+        return render_episode(self.episode, self.render_mode)
 
 
 def checked_render_mode(mode: str | None) -> str | None:

@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, begin, play
-from novicegym.envs.render import render_ansi, render_html
+from novicegym.envs.render import render_episode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.student import StudentEnv, checked_render_mode, next_start, open_split
 from novicegym.errors import UsageError
@@ -156,8 +156,7 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
         """Return each sub-environment's picture, as `StudentEnv.render` gives it."""
         if self.render_mode is None:
             return None
-        draw = render_ansi if self.render_mode == "ansi" else render_html
-        return tuple(draw(episode) for episode in self.episodes)
+        return tuple(render_episode(episode, self.render_mode) for episode in self.episodes)
 
     def _begin(self, options: Mapping[int, Mapping[str, Any] | None]) -> None:
         starts = []

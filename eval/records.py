@@ -11,6 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from novicegym import __version__
 from novicegym.courses.model import Course
+from novicegym.courses.suite import suite_to_json
 from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION
 
@@ -73,10 +75,11 @@ def run_versions() -> dict[str, str]:
     return versions | {name: metadata.version(name) for name in _VERSIONED}
 
 
+# A course is immutable and compared by identity; a rollout asks for the same one as what is
+# played and as what the agent looks things up in, and each asking reads the whole log.
+@lru_cache(maxsize=2)
 def course_fingerprint(course: Course) -> str:
     """Return a hash of all an assignment tells a policy or grades, and of every trajectory."""
-    from novicegym.courses.suite import suite_to_json
-
     digest = hashlib.sha256()
     for assignment in course.assignments.values():
         suite = json.dumps(suite_to_json(assignment.tests), sort_keys=True)
