@@ -3,55 +3,62 @@
     with Grader() as grader:
         verdict = grader.grade(assignment, code)
         verdicts = grader.grade_batch([(assignment, code), ...])
+        for verdict in grader.grade_stream(requests): ...       # requests may be endless
+        verdict = await grader.grade_async(assignment, code)
 
-The student's code runs in a forked, locked-down child of a warm zygote (zygote.py); the expected
-answers and the comparison stay here (judge.py). A verdict depends only on the suite, the code,
-the limits and the versions of grader and Python, and is remembered under their hash. A hostile or
-broken program is a verdict; GraderError means that the grader itself could not do its work.
-
-Not covered: refusing to grade below a wanted level of isolation, a store of verdicts on disk.
+The program runs in a locked-down process of its own (zygote.py), in the language of its
+assignment (runner.py); the expected answers and the comparison stay here (judge.py). A verdict
+depends only on the suite, the code, the limits and the versions of grader and language, and is
+remembered under their hash, in memory and on disk (store.py). A hostile or broken program is a
+verdict; GraderError means that the grader itself could not do its work, or that the isolation it
+has here is below the required rung (rungs.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
-import contextlib
+import functools
 import hashlib
+import importlib
 import os
-import sys
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 
 from novicegym.courses.model import Assignment
-from novicegym.courses.suite import TestSuite
 from novicegym.errors import GraderError
-from novicegym.grading.falconcode import grade_script
-from novicegym.grading.judge import (
-    BROKE_OUT,
-    HARMLESS,
-    Plan,
-    judge,
-    make_plan,
-    program_request,
-    whole_program,
-)
+from novicegym.grading.judge import BROKE_OUT, Plan, judge, make_plan, whole_program
 from novicegym.grading.limits import Limits
-from novicegym.grading.pool import Pool
+from novicegym.grading.rungs import LAYERS, Rung, required_rung, rung_of
+from novicegym.grading.runner import MakeRunner, Runner, ScriptRunner
+from novicegym.grading.store import StoredRequest, VerdictStore, default_store
 from novicegym.grading.verdict import Verdict
-from novicegym.grading.worker import TRIES, Run, ZygoteDiedError
 
-GRADER_VERSION = "1"
+GRADER_VERSION = "2"
 """Raised whenever the same program may get another verdict than before."""
+RUNNERS: dict[str, str | MakeRunner] = {
+    "python": "novicegym.grading.python.runner:PythonRunner",
+    "javascript": "novicegym.grading.javascript.runner:JavaScriptRunner",
+}
+"""How programs of each language are run; add your own before a Grader first needs it."""
 
-__all__ = ["GRADER_VERSION", "Grader", "Limits", "shared_grader"]
+__all__ = ["GRADER_VERSION", "RUNNERS", "Grader", "Limits", "shared_grader"]
 
 _PLANS = 4_096
+_AHEAD = 64
+_CPU_FLOOR = 0.1
+_CPU_WITHOUT_SOLUTION = 0.5
+_CPU_FOR_SOLUTION = 10.0
+_CPU_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 
 class Grader:
-    """Grades programs on a few zygotes. Thread-safe; not usable across a fork, not picklable."""
+    """Grades programs on a few worker processes. Thread-safe; not usable across a fork."""
 
     def __init__(
         self,
@@ -59,40 +66,99 @@ class Grader:
         workers: int | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         cache_size: int = 100_000,
+        store: VerdictStore | None = None,
+        require: Rung | None = None,
+        layers: frozenset[str] = LAYERS,
+        twice: bool = False,
     ) -> None:
-        """Start `workers` zygotes (default: one a core, two at most), lazily.
+        """Start `workers` processes a language (default: one a core, two at most), lazily.
 
-        `cache_size` is how many verdicts are remembered; 0 remembers none.
+        `cache_size`: how many verdicts are remembered in memory; 0 remembers none.
+        `store`: verdicts on disk, shared with other processes.
+        `require`: the weakest rung of isolation to grade on; None takes NOVICEGYM_SANDBOX from
+        the environment, else "no-namespaces".
+        `layers`: those to install, for measurements of what each costs and stops.
+        `twice`: run every program two times and mark the verdicts that differ as not stable.
         """
         if workers is None:
             workers = min(2, os.cpu_count() or 1)
         if workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}")
+        if unknown := layers - LAYERS:
+            raise ValueError(f"layers must be of {sorted(LAYERS)}, got {sorted(unknown)}")
         self.limits = limits
         self.workers = workers
         self._cache_size = cache_size
+        self._store = store
+        self._require = required_rung(require)
+        self._layers = layers
+        self._twice = twice
         self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._running: dict[bytes, Future[Verdict]] = {}
         self._plans: OrderedDict[int, Plan] = OrderedDict()
-        self._salt = f"{GRADER_VERSION} {sys.version} {limits}".encode()
+        self._cpu_seconds: dict[bytes, float] = {}
+        self._runners: dict[str, Runner] = {}
+        self._salts: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
-        self._programs = Pool(workers, limits)
-        # A script holds its worker while the programs it asks for run: those need others.
-        self._scripts = Pool(workers, limits)
+        self._closed = False
 
     @property
     def isolation(self) -> tuple[str, ...]:
-        """The layers of isolation in force; starts a zygote if none has run yet."""
-        if self._programs.isolation is None:
-            with self._programs.lend():
-                pass
-        return self._programs.isolation or ()
+        """The layers of isolation that Python programs run in; may start a process to see."""
+        return self._runner("python").layers
+
+    @property
+    def rung(self) -> Rung:
+        """The name of the rung that these layers make, see rungs.py."""
+        return rung_of(self.isolation)
 
     def grade(self, assignment: Assignment, code: str) -> Verdict:
         """Return the verdict on one program. Raises GraderError, never for anything in `code`."""
         self._check_usable()
         plan = self._plan(assignment)
-        return self._grade(assignment, plan, code, self._key(plan, code))
+        key = self._key(assignment, plan, code)
+        with self._lock:
+            known = self._cache.get(key)
+            if known is not None:
+                self._cache.move_to_end(key)
+                return known
+            other = self._running.get(key)
+            if other is None:
+                mine = self._running[key] = Future()
+        if other is not None:  # another thread is at it
+            return other.result()
+        try:
+            verdict = self._look_up_or_run(assignment, plan, code, key)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        else:
+            mine.set_result(verdict)
+            return verdict
+        finally:
+            with self._lock:
+                del self._running[key]
+
+    def grade_stream(self, requests: Iterable[tuple[Assignment, str]]) -> Iterator[Verdict]:
+        """Yield the verdicts in the order of the requests, graded on all workers at once.
+
+        Requests are taken as they are needed, 64 a worker ahead at most: there may be more of
+        them than fit in memory, and a slow consumer slows the grading down.
+        """
+        self._check_usable()
+        waiting: deque[Future[Verdict]] = deque()
+        executor = ThreadPoolExecutor(self.workers, thread_name_prefix="novicegym-grader")
+        try:
+            for assignment, code in requests:
+                waiting.append(executor.submit(self.grade, assignment, code))
+                if len(waiting) >= _AHEAD * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # also when the consumer stops, or is interrupted
+            executor.shutdown(cancel_futures=True)
 
     def grade_batch(
         self,
@@ -103,65 +169,38 @@ class Grader:
 
         `progress` is called in this thread with the number of requests done so far.
         """
-        self._check_usable()
-        places: dict[bytes, list[int]] = {}
-        for place, (assignment, code) in enumerate(requests):
-            places.setdefault(self._key(self._plan(assignment), code), []).append(place)
-        verdicts: list[Verdict | None] = [None] * len(requests)
-        done = 0
-        todo = iter(places.items())
-        running = min(self.workers, len(places))
-        failures: list[BaseException] = []
-        changed = threading.Condition()
-
-        def work() -> None:
-            nonlocal done, running
-            try:
-                while True:
-                    with changed:
-                        item = None if failures else next(todo, None)
-                    if item is None:
-                        return
-                    key, wanted = item
-                    assignment, code = requests[wanted[0]]
-                    verdict = self._grade(assignment, self._plan(assignment), code, key)
-                    with changed:
-                        for place in wanted:
-                            verdicts[place] = verdict
-                        done += len(wanted)
-                        if progress is not None:
-                            changed.notify()
-            except BaseException as error:
-                failures.append(error)
-            finally:
-                with changed:
-                    running -= 1
-                    changed.notify()
-
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(running)]
-        for thread in threads:
-            thread.start()
-        reported = 0
+        verdicts = []
+        stream = self.grade_stream(requests)
         try:
-            while reported < len(requests) and not failures:
-                with changed:
-                    while running and (progress is None or done == reported):
-                        changed.wait()
-                    reported = done
-                if progress is not None and not failures:
-                    progress(reported)
-        except BaseException as error:  # from progress, or an interrupt: stop the others
-            failures.append(error)
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
-        return [verdict for verdict in verdicts if verdict is not None]
+            for verdict in stream:
+                verdicts.append(verdict)
+                if progress is not None:
+                    progress(len(verdicts))
+        finally:
+            stream.close()  # type: ignore[attr-defined]  # it is a generator
+        return verdicts
+
+    async def grade_async(self, assignment: Assignment, code: str) -> Verdict:
+        """Return the verdict on one program without holding up the event loop.
+
+        At most `workers` programs run at once; further calls wait for their turn.
+        """
+        self._check_usable()
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self.workers, "novicegym-grader")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self.grade, assignment, code)
 
     def close(self) -> None:
-        """End the zygotes; the grader cannot be used afterwards."""
-        self._programs.close()
-        self._scripts.close()
+        """End the processes; the grader cannot be used afterwards."""
+        self._closed = True
+        if self._executor is not None and os.getpid() == self._pid:
+            self._executor.shutdown(cancel_futures=True)
+        for runner in self._runners.values():
+            runner.close()
+        if self._store is not None:
+            self._store.close()
 
     def __enter__(self) -> Grader:
         return self
@@ -177,34 +216,67 @@ class Grader:
     def __reduce__(self) -> str:
         raise TypeError("a Grader holds processes and cannot be pickled; make one in each process")
 
+    @property
+    def usable(self) -> bool:
+        """Whether it can grade: not closed, and not a copy that came about by a fork."""
+        return not self._closed and os.getpid() == self._pid
+
     def _check_usable(self) -> None:
         if os.getpid() != self._pid:
             raise GraderError("a Grader cannot be used after a fork; make a new one there")
-        if self._programs.closed:
+        if self._closed:
             raise GraderError("the Grader is closed; make a new one")
 
+    def _runner(self, language: str) -> Runner:
+        with self._lock:
+            runner = self._runners.get(language)
+            if runner is None:
+                make = RUNNERS.get(language)
+                if make is None:
+                    raise GraderError(
+                        f"no runner for programs in {language!r}; there is one for "
+                        f"{', '.join(sorted(RUNNERS))}, and grading.grader.RUNNERS takes others"
+                    )
+                if isinstance(make, str):
+                    module, _, name = make.partition(":")
+                    make = getattr(importlib.import_module(module), name)
+                runner = make(self.workers, self.limits, require=self._require, layers=self._layers)
+                self._runners[language] = runner
+            return runner
+
     def _plan(self, assignment: Assignment) -> Plan:
-        suite: TestSuite = assignment.tests
+        suite = assignment.tests
         plan = self._plans.get(id(suite))
         if plan is None or plan.suite is not suite:
-            plan = make_plan(assignment)
+            plan = make_plan(assignment, self._runner(assignment.language))
             with self._lock:
                 self._plans[id(suite)] = plan  # holds the suite, so its id stays taken
                 if len(self._plans) > _PLANS:
                     self._plans.popitem(last=False)
         return plan
 
-    def _key(self, plan: Plan, code: str) -> bytes:
-        text = code.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(self._salt + plan.digest + text, digest_size=20).digest()
+    def _key(self, assignment: Assignment, plan: Plan, code: str) -> bytes:
+        salt = self._salts.get(assignment.language)
+        if salt is None:
+            text = f"{self.version_text(assignment.language)} {self.limits} {self._twice}"
+            salt = self._salts[assignment.language] = text.encode()
+        # The CPU limit may come from the first solution: a verdict depends on that, too.
+        solutions = assignment.solutions if self.limits.cpu_seconds is None else ()
+        text = "\0".join([*solutions[:1], code])
+        message = salt + plan.digest + text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(message, digest_size=20).digest()
 
-    def _grade(self, assignment: Assignment, plan: Plan, code: str, key: bytes) -> Verdict:
-        with self._lock:
-            known = self._cache.get(key)
-            if known is not None:
-                self._cache.move_to_end(key)
-                return known
-        verdict, lasting = self._run_and_judge(assignment, plan, code)
+    def _look_up_or_run(self, assignment: Assignment, plan: Plan, code: str, key: bytes) -> Verdict:
+        known = self._store.get(key) if self._store is not None else None
+        if known is not None:
+            verdict, lasting = known, True
+        else:
+            verdict, lasting = self._run(assignment, plan, code)
+            if lasting and self._store is not None:
+                version = self.version_text(assignment.language)
+                self._store.put(
+                    key, verdict, StoredRequest(assignment, plan.digest, code, self.limits, version)
+                )
         if lasting and self._cache_size:
             with self._lock:
                 self._cache[key] = verdict
@@ -212,27 +284,60 @@ class Grader:
                     self._cache.popitem(last=False)
         return verdict
 
-    def _run_and_judge(self, assignment: Assignment, plan: Plan, code: str) -> tuple[Verdict, bool]:
+    def _run(self, assignment: Assignment, plan: Plan, code: str) -> tuple[Verdict, bool]:
         """Return the verdict, and whether it may be remembered: not after the wall limit."""
+        verdict, lasting = self._run_once(assignment, plan, code)
+        if not self._twice:
+            return verdict, lasting
+        again, lasting_again = self._run_once(assignment, plan, code)
+        stable = verdict == again
+        return replace(verdict, stable=stable), stable and lasting and lasting_again
+
+    def _run_once(self, assignment: Assignment, plan: Plan, code: str) -> tuple[Verdict, bool]:
+        runner = self._runner(assignment.language)
+        cpu_seconds = self._cpu_limit(assignment, plan, runner)
         if plan.suite.script is not None:
-            return grade_script(assignment, plan, code, self.limits, self._run, self._scripts)
-        run = self._run(program_request(plan, code, self.limits, plan.calls))
+            if not isinstance(runner, ScriptRunner):
+                raise GraderError(
+                    f"assignment {assignment.id!r}: programs in {assignment.language} cannot be "
+                    "graded by a test script; write call or stdin/stdout cases"
+                )
+            return runner.grade_script(assignment, plan, code, cpu_seconds)
+        run = runner.run(plan.prepared, code, cpu_seconds)
         if run is None:
             return whole_program(plan, "refused", BROKE_OUT), False
         return judge(plan, run), run.end != "wall"
 
-    def _run(self, request: bytes) -> Run | None:
-        """Run a request; None when it killed its zygote every time. Raises GraderError."""
-        for _ in range(TRIES):
-            with self._programs.lend() as worker, contextlib.suppress(ZygoteDiedError):
-                return worker.run(request)
-        # Whose fault is it? Where a harmless program ends the zygote too, it is not this one's.
-        try:
-            with self._programs.lend() as worker:
-                worker.run(HARMLESS)
-        except ZygoteDiedError as error:
-            raise GraderError(f"the grading process cannot run any program: {error}") from None
-        return None
+    def _cpu_limit(self, assignment: Assignment, plan: Plan, runner: Runner) -> float:
+        """Return the CPU seconds a program gets: see `Limits.cpu_seconds`."""
+        if self.limits.cpu_seconds is not None:
+            return self.limits.cpu_seconds
+        if plan.suite.script is not None or not assignment.solutions:
+            return _CPU_WITHOUT_SOLUTION
+        solution = assignment.solutions[0]
+        key = plan.digest + solution.encode("utf-8", "surrogatepass")
+        known = self._cpu_seconds.get(key)
+        if known is None:
+            runs = [runner.run(plan.prepared, solution, _CPU_FOR_SOLUTION) for _ in range(2)]
+            needed = 10 * min(run.cpu_seconds if run else _CPU_FOR_SOLUTION for run in runs)
+            limit = next((step for step in _CPU_STEPS if step >= needed), _CPU_STEPS[-1])
+            # Threads may measure at the same time: all go by the first result.
+            known = self._cpu_seconds.setdefault(key, limit)
+        return known
+
+    def version_text(self, language: str = "python") -> str:
+        """Return the versions that a verdict depends on."""
+        return f"{GRADER_VERSION} {_source_digest()} {self._runner(language).version}"
+
+
+@functools.cache
+def _source_digest() -> str:
+    """Return a hash of this room's sources: no verdict outlives the code that gave it."""
+    digest = hashlib.blake2b(digest_size=8)
+    folder = Path(__file__).parent
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".js")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 _shared: Grader | None = None
@@ -240,12 +345,24 @@ _shared_lock = threading.Lock()
 
 
 def shared_grader() -> Grader:
-    """Return this process's grader, made on first use and closed at exit."""
+    """Return this process's grader, made on first use and closed at exit.
+
+    It remembers verdicts on disk, in the default store.
+    """
     global _shared
     with _shared_lock:
-        if _shared is None or _shared._pid != os.getpid() or _shared._programs.closed:
+        if _shared is None or not _shared.usable:
             if _shared is not None:
                 _shared.close()
-            _shared = Grader()
+            _shared = Grader(store=default_store())
             atexit.register(_shared.close)
         return _shared
+
+
+def _new_lock() -> None:
+    global _shared_lock
+    _shared_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a thread may have held the lock at the fork
+    os.register_at_fork(after_in_child=_new_lock)

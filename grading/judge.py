@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import marshal
 import os
 import re
 import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,9 +22,9 @@ from novicegym.courses.suite import CallCase, IOCase, TestSuite, suite_to_json
 from novicegym.errors import GraderError
 from novicegym.grading.canonical import Opaque, decode
 from novicegym.grading.compare import equal_output, equal_values
-from novicegym.grading.limits import Limits
+from novicegym.grading.runner import Run, Runner
 from novicegym.grading.verdict import CaseResult, Outcome, Verdict
-from novicegym.grading.worker import WORK_PREFIX, Run
+from novicegym.grading.worker import WORK_PREFIX
 
 _GRAVITY: tuple[Outcome, ...] = ("refused", "timeout", "memory", "runtime", "logical")
 _SHOWN_CHARS = 2_000
@@ -42,71 +42,36 @@ MALFORMED = "the program ended without a proper answer"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A suite made ready: calls compiled, expected answers as text, its hash."""
+    """A suite made ready: what a child is told, expected answers as text, its hash."""
 
     suite: TestSuite
     digest: bytes
-    setup: Any
-    calls: tuple[tuple[Any, ...], ...]
-    """What the child is told of each case: no expected answer."""
+    prepared: Any
+    """What the runner made of it; no expected answer."""
     shown: tuple[tuple[str, str, str], ...]
     """(name, call, expected) of each case, as text."""
+    show: Callable[[Any], str]
+    """Writes a value in the assignment's language."""
 
 
-def make_plan(assignment: Assignment) -> Plan:
+def make_plan(assignment: Assignment, runner: Runner) -> Plan:
     """Prepare an assignment's suite. Raises GraderError when the teacher's code is broken."""
     suite = assignment.tests
     try:
         text = json.dumps(suite_to_json(suite), sort_keys=True)
     except TypeError as error:
         raise GraderError(f"assignment {assignment.id!r}: {error}") from None
-    calls: list[tuple[Any, ...]] = []
     shown = []
     for number, case in enumerate(suite.cases, 1):
+        name = case.name or f"test {number}"
         if isinstance(case, IOCase):
-            calls.append(("io", case.stdin))
             # The line end tells feedback that this is input and no call.
             given = case.stdin + "\n" if case.stdin and case.stdin[-1] != "\n" else case.stdin
-            shown.append((case.name or f"test {number}", given, case.stdout))
+            shown.append((name, given, case.stdout))
         else:
-            code = _compile(assignment, case.call.strip(), "eval", f"test {number}")
-            calls.append(("call", marshal.dumps(code)))
-            expected = show_value(case.expected)
-            shown.append((case.name or f"test {number}", case.call.strip(), expected))
-    setup = _compile(assignment, suite.setup, "exec", "setup") if suite.setup else None
+            shown.append((name, case.call.strip(), runner.show(case.expected)))
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return Plan(suite, digest, setup, tuple(calls), tuple(shown))
-
-
-def _compile(assignment: Assignment, source: str, mode: str, what: str) -> Any:
-    try:
-        return compile(source, "<test>", mode, dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        raise GraderError(
-            f"assignment {assignment.id!r}: {what} does not compile: {source!r}: {error}"
-        ) from None
-
-
-def program_request(
-    plan: Plan, code: str, limits: Limits, calls: tuple[tuple[Any, ...], ...]
-) -> bytes:
-    """Return the request that runs `code` on `calls`: the plan's own, or one a script makes."""
-    return marshal.dumps(
-        (
-            "program",
-            code,
-            plan.setup,
-            plan.suite.files,
-            plan.suite.forbidden_methods,
-            calls,
-            limits.output_bytes,
-            limits.reply_bytes // max(1, len(plan.calls)),
-        )
-    )
-
-
-HARMLESS = marshal.dumps(("program", "", None, (), (), (("io", ""),), 1, 1_000))
-"""A request that any working zygote carries out."""
+    return Plan(suite, digest, runner.prepare(assignment), tuple(shown), runner.show)
 
 
 def read_lines(reply: bytes) -> list[list[Any]] | None:
@@ -142,15 +107,14 @@ def judge(plan: Plan, run: Run) -> Verdict:
                 message = f"line {number}: this assignment does not allow .{name}(...)"
                 return whole_program(plan, "logical", message)
     # At a limit the child was still at work: it can't have finished all, whatever it says.
-    wanted = len(plan.calls) if run.end == "exit" else len(plan.calls) - 1
+    cases = plan.suite.cases
+    wanted = len(cases) if run.end == "exit" else len(cases) - 1
     answered = [line for line in lines[:wanted] if line[0] == "case"]
     early_end = _early_end(run)
     results = []
-    for number, (case, (name, call, expected)) in enumerate(
-        zip(plan.suite.cases, plan.shown, strict=True)
-    ):
+    for number, (case, (name, call, expected)) in enumerate(zip(cases, plan.shown, strict=True)):
         if number < len(answered):
-            passed, outcome, actual, error = judge_case(case, answered[number])
+            passed, outcome, actual, error = _judge_case(case, answered[number], plan.show)
         else:
             passed, (outcome, error), actual = False, early_end, ""
         results.append(
@@ -187,7 +151,9 @@ def _early_end(run: Run) -> tuple[Outcome, str]:
     return "runtime", "the program ended before it had answered"
 
 
-def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome, str, str]:
+def _judge_case(
+    case: CallCase | IOCase, line: list[Any], show: Callable[[Any], str]
+) -> tuple[bool, Outcome, str, str]:
     """Return (passed, outcome, actual, error) of one line of the reply."""
     match line:
         case ["case", tree, str(output), bool(cut), str(), None | [str(), str()] as failure]:
@@ -207,7 +173,7 @@ def judge_case(case: CallCase | IOCase, line: list[Any]) -> tuple[bool, Outcome,
         try:
             value = Opaque("too large") if _huge(tree, case.expected) else decode(tree)
             passed = equal_values(value, case.expected, tolerance=case.tolerance, types=case.types)
-            actual = show_value(value)
+            actual = show(value)
         except (ValueError, RecursionError, OverflowError):
             return False, "refused", "", MALFORMED
     if failure is None and not passed:
@@ -273,4 +239,4 @@ def _shorten(text: str) -> str:
 
 def clean(text: str) -> str:
     """Return a text without memory addresses and without this machine's folders."""
-    return _WORK_FOLDER.sub("/work", _PATH.sub("", _ADDRESS.sub("0x...", text)))
+    return _WORK_FOLDER.sub("/sandbox", _PATH.sub("", _ADDRESS.sub("0x...", text)))

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 class Limits:
     """The budget of one submission, all its test cases together."""
 
-    cpu_seconds: float = 0.5
+    cpu_seconds: float | None = None
     """CPU time, the clock that does not run faster on a loaded machine. The test case in which
-    it is used up fails, and so do the cases after it."""
+    it is used up fails, and so do the cases after it. None: ten times what the assignment's
+    first solution needs, rounded up to 1, 2 or 5 times a power of ten, and at least 0.1; 0.5
+    for an assignment without a solution, or with a test script."""
     wall_seconds: float = 10.0
-    """A program that sleeps or waits is stopped here, and no other: one that computes comes to
-    `cpu_seconds` before, unless the machine is so loaded that it gets under a twentieth of a
-    core. A verdict at this limit is not remembered."""
+    """A program that sleeps or waits is stopped here, and no other: one that computes goes on to
+    its CPU limit, however little of a busy machine it gets, down to one part in 200 of a core.
+    A verdict at this limit is not remembered."""
     memory_mb: int = 512
     """Address space, the interpreter's own 30 MB included."""
     output_bytes: int = 64 * 1024
@@ -27,9 +29,9 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("cpu_seconds", "wall_seconds", "memory_mb", "output_bytes", "reply_bytes"):
             value = getattr(self, name)
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value!r}")
-        if self.wall_seconds < self.cpu_seconds:
+        if self.cpu_seconds is not None and self.wall_seconds < self.cpu_seconds:
             raise ValueError(
                 f"wall_seconds must be at least cpu_seconds ({self.cpu_seconds}), "
                 f"got {self.wall_seconds}"

@@ -3,13 +3,13 @@
 Covered, on Linux, each installed where the system allows it and named in the result:
     pid, net, ipc, uts, mount   namespaces; the zygote is process 1, its file tree holds the
                                 interpreter's library and an empty working folder, nothing else
-    user                        a user namespace, where the caller is not root
+    user                        a user namespace, where the caller may not make the others without
     uid                         a uid of its own, where the caller is root
     no_new_privs, rlimits       no set-uid programs; memory, processes, file size, no core dumps
     landlock                    no file outside the library and the working folder
     seccomp                     an allow-list of system calls (seccomp.py)
 
-Not covered: refusing to grade when a layer is missing; the caller sees the names and decides.
+Not covered: refusing to grade when a layer is missing (rungs.py).
 Runs in the zygote: only the standard library, and little of it.
 """
 
@@ -35,28 +35,31 @@ _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _SYS_LANDLOCK = 444  # create_ruleset; add_rule and restrict_self follow; the same everywhere
 _FIRST_UID, _UIDS = 61_184, 4_000  # the range that systemd sets aside for transient users
 _NEW_ROOT = "/dev/shm"
-_WORK = "/work"
+_WORK = "/sandbox"
 _PROCESSES = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def lock_down(memory_mb: int, keep_uid: bool, work: str, number: int) -> list[str]:
-    """Install every layer the system allows; return their names. The working folder is `.`.
+def lock_down(
+    wanted: frozenset[str], memory_mb: int, work: str, number: int, program: tuple[str, ...]
+) -> list[str]:
+    """Install every wanted layer the system allows; return their names. The working folder is `.`.
 
-    `work` is the folder to use where there is no private file tree; `number` picks the uid.
+    `work` is the folder to use where there is no private file tree; `number` picks the uid;
+    `program` names the files, first an executable, of an interpreter that is to be started for
+    every submission: () for this one, which forks.
     """
     sys.stdout.flush()
     machine = os.uname().machine
-    root = os.geteuid() == 0
-    layers = _namespaces(root)
+    layers = _namespaces(wanted)
     if "mount" in layers:
         try:
-            _private_tree(machine)
+            _private_tree(machine, program)
             work = _WORK
         except OSError:
             layers.remove("mount")
-    if root and not keep_uid:
+    if "uid" in wanted and os.geteuid() == 0 and "user" not in layers:
         uid = _FIRST_UID + number % _UIDS
         os.chown(work, uid, uid)
         os.setgroups([])
@@ -67,14 +70,16 @@ def lock_down(memory_mb: int, keep_uid: bool, work: str, number: int) -> list[st
     _drop_capabilities(machine)
     # Dies with the outer process. Only now: a change of uid takes the order back.
     _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
+    if "no_new_privs" in wanted and _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         layers.append("no_new_privs")
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    _limit_resources(memory_mb, limit_processes="uid" in layers or "user" in layers)
-    layers.append("rlimits")
-    if _landlock(work):
+    if "rlimits" in wanted:
+        own_uid = "uid" in layers or "user" in layers
+        _limit_resources(memory_mb, limit_processes=own_uid, address_space=not program)
+        layers.append("rlimits")
+    if "landlock" in wanted and _landlock(work, program):
         layers.append("landlock")
-    if seccomp.allow_listed_calls():
+    if "seccomp" in wanted and seccomp.allow_listed_calls(exec_too=bool(program)):
         layers.append("seccomp")
     return layers
 
@@ -85,13 +90,43 @@ def _check(result: int, what: str) -> None:
         raise OSError(error, f"{what}: {os.strerror(error)}")
 
 
-def _namespaces(root: bool) -> list[str]:
+_NAMESPACES = {"pid": _NEWPID, "net": _NEWNET, "ipc": _NEWIPC, "uts": _NEWUTS, "mount": _NEWNS}
+
+
+def _namespaces(wanted: frozenset[str]) -> list[str]:
     """Enter new namespaces and fork, so that the zygote goes on as process 1 of its own."""
-    flags = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET
-    uid, gid = os.geteuid(), os.getegid()
-    if _libc.unshare(flags if root else flags | _NEWUSER) < 0:
+    names = [name for name in _NAMESPACES if name in wanted]
+    flags = sum(_NAMESPACES[name] for name in names)
+    ways = [flags, flags | _NEWUSER] if os.geteuid() == 0 else [flags | _NEWUSER]
+    way = next((way for way in ways if _works(way)), 0) if names else 0
+    if not way:
         return []
-    if not root:
+    _unshare(way)
+    pid = os.fork()
+    if pid:
+        # The outer process only stands for the zygote in its supervisor's process table.
+        os.closerange(0, 256)
+        _, status = os.waitpid(pid, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    return names + (["user"] if way & _NEWUSER else [])
+
+
+def _works(flags: int) -> bool:
+    """Try in a copy of this process: half of it may be allowed, and there is no way back."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _unshare(flags)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _unshare(flags: int) -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    _check(_libc.unshare(flags), "unshare")
+    if flags & _NEWUSER:
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{uid} {uid} 1"),
@@ -99,13 +134,6 @@ def _namespaces(root: bool) -> list[str]:
         ):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
-    pid = os.fork()
-    if pid:
-        # The outer process only stands for the zygote in its supervisor's process table.
-        os.closerange(0, 256)
-        _, status = os.waitpid(pid, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    return ["pid", "net", "ipc", "uts", "mount"] + ([] if root else ["user"])
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None) -> None:
@@ -121,18 +149,22 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
     )
 
 
-def _private_tree(machine: str) -> None:
+def _private_tree(machine: str, program: tuple[str, ...]) -> None:
     """Make a file tree of the library, shared objects and a working folder, and move into it."""
+    if machine not in _SYS_PIVOT_ROOT:
+        raise OSError(f"no system call number of pivot_root for {machine}")
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE, None)
     _mount("tmpfs", _NEW_ROOT, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
     for path in _library_folders():
         os.makedirs(_NEW_ROOT + path, 0o755, exist_ok=True)
         _mount(path, _NEW_ROOT + path, None, _MS_BIND | _MS_REC, None)
         _read_only(_NEW_ROOT + path)
-    os.mkdir(_NEW_ROOT + "/dev", 0o755)
-    for device in ("/dev/null", "/dev/urandom"):
-        os.close(os.open(_NEW_ROOT + device, os.O_CREAT | os.O_WRONLY, 0o644))
-        _mount(device, _NEW_ROOT + device, None, _MS_BIND, None)
+    for path in ("/dev/null", "/dev/urandom", *program):
+        os.makedirs(os.path.dirname(_NEW_ROOT + path), 0o755, exist_ok=True)
+        os.close(os.open(_NEW_ROOT + path, os.O_CREAT | os.O_WRONLY, 0o644))
+        _mount(path, _NEW_ROOT + path, None, _MS_BIND, None)
+    for path in program:
+        _read_only(_NEW_ROOT + path)
     os.mkdir(_NEW_ROOT + _WORK)
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     _mount("tmpfs", _NEW_ROOT + _WORK, "tmpfs", flags, "size=16m,nr_inodes=2k,mode=700")
@@ -169,9 +201,10 @@ def _drop_capabilities(machine: str) -> None:
         _libc.syscall(_SYS_CAPSET[machine], header, nothing)
 
 
-def _limit_resources(memory_mb: int, limit_processes: bool) -> None:
+def _limit_resources(memory_mb: int, *, limit_processes: bool, address_space: bool) -> None:
+    if address_space:  # an interpreter with a just-in-time compiler reserves far more than it uses
+        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     for name, value in (
-        (resource.RLIMIT_AS, memory_mb << 20),
         (resource.RLIMIT_DATA, memory_mb << 20),
         (resource.RLIMIT_FSIZE, 8 << 20),
         (resource.RLIMIT_CORE, 0),
@@ -184,7 +217,7 @@ def _limit_resources(memory_mb: int, limit_processes: bool) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
 
 
-def _landlock(work: str) -> bool:
+def _landlock(work: str, program: tuple[str, ...]) -> bool:
     """Let the process reach the library for reading, and its working folder; nothing else."""
     version = _libc.syscall(_SYS_LANDLOCK, None, 0, 1)
     if version < 1:
@@ -198,8 +231,11 @@ def _landlock(work: str) -> bool:
     if ruleset < 0:
         return False
     read = 1 << 2
+    execute = 1 << 0 if program else 0
     for path in _library_folders():
-        _allow_path(ruleset, path, read | 1 << 3)
+        _allow_path(ruleset, path, execute | read | 1 << 3)
+    for path in program:
+        _allow_path(ruleset, path, execute | read)
     for path in ("/dev/null", "/dev/urandom"):
         _allow_path(ruleset, path, read | (1 << 1 if path == "/dev/null" else 0))
     special = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 0 | 1 << 15  # devices, sockets, exec

@@ -45,6 +45,8 @@ class Verdict:
     cases: tuple[CaseResult, ...] = ()
     message: str = ""
     """What concerns the whole program: a syntax error, a traceback, or what a test script says."""
+    stable: bool = True
+    """False when the program was run twice, on request, and not everything here was the same."""
 
     @property
     def correct(self) -> bool:
@@ -58,11 +60,13 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able data, the grade as "3/8"; `from_json` inverts it."""
+        flag = {} if self.stable else {"stable": False}
         return {
             "grade": str(self.grade),
             "outcome": self.outcome,
             "message": self.message,
             "cases": [asdict(case) for case in self.cases],
+            **flag,
         }
 
     @classmethod
@@ -73,4 +77,5 @@ class Verdict:
             outcome=data["outcome"],
             message=data["message"],
             cases=tuple(CaseResult(**case) for case in data["cases"]),
+            stable=data.get("stable", True),
         )

@@ -1,10 +1,13 @@
 """A zygote: a lean, warmed-up, locked-down interpreter that forks one child a submission.
 
-Started by exec (`python -S -s -P -B`) with a socket to its supervisor. For each
-submission the supervisor passes one more socket; the zygote forks, and only the child reads from
-it, so no submission ever lies in the memory that the next child inherits. The zygote then
-watches the child's CPU clock, kills everything that is left when the child ends, and reports
-how it ended. It ends itself when its supervisor does.
+Started by exec (`python -S -s -P -B`) with a socket to its supervisor. For each submission the
+supervisor passes one more socket; the zygote forks, and only the child reads from it, so no
+submission ever lies in the memory that the next child inherits. The zygote then watches the
+child's CPU clock, kills everything that is left when the child ends, and reports how it ended.
+It ends itself when its supervisor does.
+
+A zygote for another language is given the command of its interpreter: its children start that,
+with the number of their socket as last two arguments, in place of running child.py.
 
 Not covered: what runs in the child (child.py), the layers of isolation (lockdown.py).
 """
@@ -21,29 +24,33 @@ from _socket import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 _DESCRIPTOR_BYTES = 4
+_MSG_DONTWAIT = 0x40
 SIGKILL = 9
+_CHILD_ENDED = {_signal.SIGCHLD}
+_EXTENSION_SECONDS = 1.0
 _HERE = __file__.rpartition("/")[0]
 
 
 def _load(name: str, **names: object) -> ModuleType:
-    """Load a file beside this one as a module, over a private copy of the builtins."""
-    path = f"{_HERE}/{name}.py"
-    with open(path, encoding="utf-8") as file:
+    """Load a file beside or below this one as a module, over a private copy of the builtins."""
+    module = type(sys)(name.rpartition("/")[2])
+    with open(f"{_HERE}/{name}.py", encoding="utf-8") as file:
         source = file.read()
-    module = type(sys)(name)
     module.__dict__.update(names)
     module.__dict__["__builtins__"] = dict(sys.modules["builtins"].__dict__)
-    exec(compile(source, f"{name}.py", "exec"), module.__dict__)
+    exec(compile(source, f"{module.__name__}.py", "exec"), module.__dict__)
     return module
 
 
 def main() -> None:
     """Lock down, warm up, report the layers in force, then serve until the supervisor ends."""
-    descriptor, memory_mb = int(sys.argv[1]), int(sys.argv[2])
-    keep_uid, work = sys.argv[3] == "keep-uid", sys.argv[4]
+    descriptor, memory_mb, work = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    wanted, progress = frozenset(sys.argv[4].split(",")), float(sys.argv[5])
+    command = sys.argv[6:]
     posix.environ.pop(b"LD_LIBRARY_PATH", None)  # read by now; programs see the same everywhere
     sys.argv = sys.orig_argv = [""]  # a program reads no paths of this machine there
     # As process 1 of its namespace it gets no signal from a child, but for those it handles.
@@ -51,12 +58,17 @@ def main() -> None:
     supervisor, number = posix.pidfd_open(posix.getppid()), posix.getpid()
     seccomp = _load("seccomp")
     lockdown = _load("lockdown", seccomp=seccomp)
-    parts = {"canonical": _load("canonical"), "tracebacks": _load("tracebacks")}
-    child = _load("child", **parts, autograder=_load("cs110"))
-    layers = lockdown.lock_down(memory_mb, keep_uid, work, number)
+    folder = _load("folder")
+    if command:
+        serve_child = _starter(command)
+    else:
+        parts = {name: _load(f"python/{name}") for name in ("encoder", "tracebacks")}
+        child = _load("python/child", **parts, folder=folder, autograder=_load("python/cs110"))
+        serve_child = child.serve
+    layers = lockdown.lock_down(wanted, memory_mb, work, number, tuple(command[:1]))
     control = socket(fileno=descriptor)
-    problem = _self_test()
-    if not problem:
+    problem = _test_start(command) if command else _test_library()
+    if not problem and not command:
         _warm_up(child)
     control.send((f"error {problem}" if problem else "ready " + " ".join(layers)).encode())
     if problem:
@@ -65,30 +77,35 @@ def main() -> None:
     for fd in (0, 1, 2):
         posix.dup2(null, fd)
     posix.close(null)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _CHILD_ENDED)  # it is waited for
+    can_clear_up = "pid" in layers or "uid" in layers
+    apart = "uid" in layers or {"pid", "mount"} <= set(layers)
+    confine = seccomp.confine_child if "seccomp" in layers and not apart else None
     del lockdown
     gc.collect()
     gc.freeze()
-    can_clear_up = "pid" in layers or "uid" in layers
-    apart = "uid" in layers or {"pid", "mount"} <= set(layers)
-    _serve(control, supervisor, child, can_clear_up, None if apart else seccomp)
+    _serve(control, supervisor, serve_child, progress, can_clear_up, confine, folder.empty_folder)
 
 
 def _serve(
     control: socket,
     supervisor: int,
-    child: ModuleType,
+    serve_child: Callable[[int, int], None],
+    progress: float,
     can_clear_up: bool,
-    seccomp: ModuleType | None,
+    confine: Callable[[], bool] | None,
+    empty_folder: Callable[[str], None],
 ) -> None:
-    """Serve. With `seccomp`, the children are confined further by it."""
-    idle = select.poll()
-    idle.register(control.fileno(), select.POLLIN)
-    idle.register(supervisor, select.POLLIN)
+    """Serve. With `confine`, the children are confined further by it."""
+    masters = select.poll()
+    masters.register(control.fileno(), select.POLLIN)
+    masters.register(supervisor, select.POLLIN)
     while True:
-        ready = dict(idle.poll())
-        if supervisor in ready:
-            posix._exit(0)
-        message, ancillary, _, _ = control.recvmsg(256, 64)
+        masters.poll()
+        try:
+            message, ancillary, _, _ = control.recvmsg(256, 64, _MSG_DONTWAIT)
+        except BlockingIOError:  # not a message: the supervisor ended
+            message = b""
         if not message:
             posix._exit(0)
         cpu_limit, wall_limit = map(float, message.split())
@@ -98,56 +115,68 @@ def _serve(
             posix.setsid()
             posix.close(control.detach())
             posix.close(supervisor)
-            if seccomp is not None:
-                seccomp.confine_child()
-            child.serve(fd)
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _CHILD_ENDED)
+            if confine is not None:
+                confine()
+            serve_child(fd, fd)
         posix.close(fd)
-        end = _watch(pid, cpu_limit, wall_limit, (supervisor, control.fileno()))
-        _, status, usage = posix.wait4(pid, 0)
-        used = usage.ru_utime + usage.ru_stime
+        end, status, used = _watch(pid, cpu_limit, wall_limit, progress, masters)
         if can_clear_up:
             used += _kill_the_rest()
         if end == "exit" and used > cpu_limit:  # what processes of its own did counts, too
             end = "cpu"
-        child.empty_folder(".")
-        if posix.listdir("."):  # the next program would find it
-            posix._exit(1)
+        if posix.listdir("."):
+            empty_folder(".")
+            if posix.listdir("."):  # the next program would find it
+                posix._exit(1)
         control.send(f"{end} {status} {used:.6f}".encode())
 
 
-def _watch(pid: int, cpu_limit: float, wall_limit: float, masters: tuple[int, int]) -> str:
-    """Wait for the child; kill it at its CPU limit, or at the wall limit. Say which it was."""
-    end = "exit"
+def _watch(
+    pid: int, cpu_limit: float, wall_limit: float, progress: float, masters: select.poll
+) -> tuple[str, int, float]:
+    """Wait for the child, or end it at a limit.
+
+    Past the wall limit it goes on as long as it gets the share `progress` of a core: then a busy
+    machine holds it up, and the CPU limit will end it. One that sleeps or waits gets less anywhere.
+    Returns ("exit", "cpu" or "wall"; its status, as `wait` gives it; seconds of CPU time it used).
+    """
     clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process, see clock_gettime(2)
-    process = posix.pidfd_open(pid)
-    watch = select.poll()
-    watch.register(process, select.POLLIN)
-    for fd in masters:
-        watch.register(fd, select.POLLIN)
-    started = time.monotonic()
-    pause = cpu_limit
-    while True:
-        ready = dict(watch.poll(max(1, int(pause * 1000))))
-        if process in ready:
-            break
-        if ready:  # the supervisor ended, or let go of us
+    deadline = time.monotonic() + wall_limit
+    before = 0.0
+    end, pause = "exit", min(cpu_limit, wall_limit)
+    while end == "exit":
+        _signal.sigtimedwait(_CHILD_ENDED, pause)
+        ended, status, usage = posix.wait4(pid, posix.WNOHANG)
+        if ended:
+            return end, status, usage.ru_utime + usage.ru_stime
+        if masters.poll(0):  # the supervisor ended, or let go of us
             posix.kill(pid, SIGKILL)
             posix._exit(0)
-        try:
-            used = time.clock_gettime(clock)
-        except OSError:  # it ended this moment
-            continue
-        waited = time.monotonic() - started
+        used, now = time.clock_gettime(clock), time.monotonic()
         if used >= cpu_limit:
             end = "cpu"
-        elif waited >= wall_limit:
-            end = "wall"
-        if end != "exit":
-            posix.kill(pid, SIGKILL)
-            break
-        pause = min(max(cpu_limit - used, 0.001), wall_limit - waited)
-    posix.close(process)
-    return end
+        elif now >= deadline:
+            if used - before < progress * _EXTENSION_SECONDS:
+                end = "wall"
+            before, deadline = used, now + _EXTENSION_SECONDS
+        pause = max(0.001, min(cpu_limit - used, deadline - now))
+    posix.kill(pid, SIGKILL)
+    _, status, usage = posix.wait4(pid, 0)
+    return end, status, usage.ru_utime + usage.ru_stime
+
+
+def _starter(command: list[str]) -> Callable[[int, int], None]:
+    """Return what a child does with its socket where it runs another interpreter."""
+
+    def start(source: int, sink: int) -> None:
+        posix.set_inheritable(source, True)
+        try:
+            posix.execv(command[0], [*command, str(source), str(sink)])
+        finally:
+            posix._exit(127)
+
+    return start
 
 
 def _kill_the_rest() -> float:
@@ -184,7 +213,7 @@ def _warm_up(child: ModuleType) -> None:
     posix.close(writer)
 
 
-def _self_test() -> str:
+def _test_library() -> str:
     """Import a few modules in a child, as a student's program will; "" when that works."""
     pid = posix.fork()
     if pid == 0:
@@ -198,6 +227,19 @@ def _self_test() -> str:
         posix._exit(0)
     if posix.waitpid(pid, 0)[1]:
         return f"the standard library in {sys.base_prefix} cannot be read inside the sandbox"
+    return ""
+
+
+def _test_start(command: list[str]) -> str:
+    """Start the interpreter in a child; "" when that works."""
+    pid = posix.fork()
+    if pid == 0:
+        try:
+            posix.execv(command[0], [command[0], "--version"])
+        finally:
+            posix._exit(127)
+    if posix.waitpid(pid, 0)[1]:
+        return f"{command[0]} cannot be read inside the sandbox, or does not start there"
     return ""
 
 

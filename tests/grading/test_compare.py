@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novicegym.grading.canonical import MAX_DEPTH, Opaque, decode, encode
+from novicegym.grading.canonical import Opaque, decode
 from novicegym.grading.compare import equal_output, equal_values
+from novicegym.grading.python.encoder import MAX_DEPTH, encode
 
 ROOM = 1_000_000
 keys = st.recursive(

@@ -18,7 +18,8 @@ from novicegym.courses.model import Assignment
 from novicegym.courses.suite import CallCase, TestSuite
 from novicegym.errors import GraderError
 from novicegym.grading.grader import Grader
-from novicegym.grading.worker import Run, Worker
+from novicegym.grading.runner import Run
+from novicegym.grading.worker import ZygoteWorker
 
 DOUBLE = Assignment("double", "", "", TestSuite(cases=(CallCase("f(3)", 6), CallCase("f(5)", 10))))
 RIGHT = "def f(x): return 2 * x\n"
@@ -217,17 +218,17 @@ def test_hostile_programs_leave_no_processes_and_no_descriptors() -> None:
 
 
 def test_a_program_that_ends_its_zygote_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(worker: Worker, request: bytes) -> Run:
+    def run(worker: ZygoteWorker, request: bytes, *limits: float) -> Run:
         nonlocal deaths
         if deaths:
             deaths -= 1
             os.kill(worker._process.pid, signal.SIGKILL)
             worker._control.settimeout(10)
             assert worker._control.recv(1) == b""  # the zygote is gone
-        return original(worker, request)
+        return original(worker, request, *limits)
 
-    original, deaths = Worker.run, 0
-    monkeypatch.setattr(Worker, "run", run)
+    original, deaths = ZygoteWorker.run, 0
+    monkeypatch.setattr(ZygoteWorker, "run", run)
     with Grader(workers=1) as grader:
         deaths = 1
         assert grader.grade(DOUBLE, RIGHT).correct
@@ -241,9 +242,11 @@ def test_a_program_that_ends_its_zygote_twice_is_refused(monkeypatch: pytest.Mon
 
 
 def test_a_killed_zygote_is_replaced() -> None:
+    before = _zygotes(os.getpid())
     with Grader(workers=1) as grader:
         grader.grade(DOUBLE, RIGHT)
-        os.kill(grader._programs._idle[0]._process.pid, signal.SIGKILL)
+        zygote, *_ = set(_zygotes(os.getpid())) - set(before)
+        os.kill(zygote, signal.SIGKILL)
         assert grader.grade(DOUBLE, RIGHT + "#").correct
 
 

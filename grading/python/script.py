@@ -29,19 +29,12 @@ from novicegym.courses.model import Assignment
 from novicegym.courses.suite import TestScript
 from novicegym.errors import GraderError
 from novicegym.grading.canonical import Opaque, decode
-from novicegym.grading.judge import (
-    BROKE_OUT,
-    MALFORMED,
-    Plan,
-    clean,
-    overall,
-    program_request,
-    read_lines,
-)
+from novicegym.grading.judge import BROKE_OUT, MALFORMED, Plan, clean, overall, read_lines
 from novicegym.grading.limits import Limits
-from novicegym.grading.pool import Pool
+from novicegym.grading.pool import TRIES, Pool, WorkerDiedError
+from novicegym.grading.python.request import program_request
+from novicegym.grading.runner import Run
 from novicegym.grading.verdict import Outcome, Verdict
-from novicegym.grading.worker import TRIES, Run, ZygoteDiedError
 
 _SCRIPT_CPU_SECONDS = 5.0
 _SCRIPT_WALL_SECONDS = 120.0
@@ -105,7 +98,7 @@ class _Answers:
         code = dict(self.plan.suite.files).get(name, self.code)
         if self.compile_error is not None and code is self.code:
             return None, "", self.compile_error
-        run = self.run_program(program_request(self.plan, code, self.limits, (call,)))
+        run = self.run_program(program_request(self.plan.prepared, code, self.limits, (call,)))
         if run is None:
             self.outcomes.append("refused")
             self.lasting = False
@@ -148,20 +141,15 @@ def grade_script(
         answers = _Answers(plan, code, limits, run_program, compile_error)
         try:
             with scripts.lend() as worker:
-                run = worker.run(
-                    request,
-                    cpu_seconds=_SCRIPT_CPU_SECONDS,
-                    wall_seconds=_SCRIPT_WALL_SECONDS,
-                    answer=answers,
-                )
-        except ZygoteDiedError:
+                run = worker.run(request, _SCRIPT_CPU_SECONDS, _SCRIPT_WALL_SECONDS, answers)
+        except WorkerDiedError:
             continue
         return _verdict(assignment, script, run, answers), answers.lasting and run.end != "wall"
     raise GraderError(f"assignment {assignment.id!r}: the test script ends its grading process")
 
 
 def _compile_error(plan: Plan, code: str, limits: Limits, run_program: RunProgram) -> str | None:
-    run = run_program(program_request(plan, code, limits, ()))
+    run = run_program(program_request(plan.prepared, code, limits, ()))
     if run is None or run.end != "exit":
         return "the program cannot be compiled within the limits"
     match read_lines(run.reply):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import marshal
-import posix
+import os
 import sys
 from _json import encode_basestring_ascii as quote
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-    from novicegym.grading import canonical, tracebacks
-    from novicegym.grading import cs110 as autograder
+    from novicegym.grading import folder
+    from novicegym.grading.python import cs110 as autograder
+    from novicegym.grading.python import encoder, tracebacks
 
 SEED = 0
 """`random` starts from here in every test case."""
 _RECURSION_LIMIT = 1_000
 """Python's own; every test case starts with it."""
 
-_exit = posix._exit
-_chdir = posix.chdir
+_exit = os._exit
+_chdir = os.chdir
 _set_recursion_limit = sys.setrecursionlimit
-_getpid = posix.getpid
-_write = posix.write
-_read = posix.read
+_getpid = os.getpid
+_write = os.write
+_read = os.read
 _encode: Callable[[Any, int], str]
 
 
@@ -99,14 +100,14 @@ def _quit(code: object = None) -> None:
     raise SystemExit(code)
 
 
-def serve(fd: int) -> None:
-    """Read the request on `fd`, carry it out, answer, and end the process."""
-    size = int.from_bytes(_receive(fd, 4), "big")
-    kind, *request = marshal.loads(_receive(fd, size))
+def serve(source: int, sink: int) -> None:
+    """Read the request on descriptor `source`, carry it out, answer on `sink`, end the process."""
+    size = int.from_bytes(_receive(source, 4), "big")
+    kind, *request = marshal.loads(_receive(source, size))
     if kind == "program":
-        _run_program(fd, *request)
+        _run_program(sink, *request)
     else:
-        _run_script(fd, *request)
+        _run_script(source, sink, *request)
     _exit(0)
 
 
@@ -153,7 +154,7 @@ def _run_program(
     # As Python counts them: splitlines would also split at form feeds and their like.
     lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pid = _getpid()
-    work = posix.getcwd()
+    work = os.getcwd()
     pristine = dict(sys.modules["builtins"].__dict__)
     for case in cases:
         # What a case did to builtins or to the working folder is not the next one's business.
@@ -162,7 +163,7 @@ def _run_program(
         builtins.update(pristine)
         _set_recursion_limit(_RECURSION_LIMIT)
         _chdir(work)
-        empty_folder(".")
+        folder.empty_folder(".")
         _write_files(files)
         reply = _run_case(program, setup, case, lines, output_room, room)
         if _getpid() != pid:  # the program forked, and this is the copy
@@ -236,23 +237,6 @@ def _write_files(files: tuple[tuple[str, str], ...]) -> None:
             file.write(text)
 
 
-def empty_folder(path: str) -> None:
-    """Remove what can be removed in a folder; links are removed, never followed."""
-    for name in posix.listdir(path):
-        inner = f"{path}/{name}"
-        try:
-            posix.unlink(inner)
-            continue
-        except OSError:
-            pass
-        try:
-            posix.chmod(inner, 0o700)
-            empty_folder(inner)
-            posix.rmdir(inner)
-        except (OSError, RecursionError):  # a path too long, folders too deep: it stays
-            pass
-
-
 def _forbidden_call(tree: Any, forbidden: tuple[str, ...]) -> tuple[str, int] | None:
     """Return (name, line) of the first call of a forbidden method, by line, if there is one."""
     found = []
@@ -274,6 +258,7 @@ def _forbidden_call(tree: Any, forbidden: tuple[str, ...]) -> tuple[str, int] | 
 
 
 def _run_script(
+    source_fd: int,
     fd: int,
     source: str,
     files: tuple[tuple[str, str], ...],
@@ -285,7 +270,8 @@ def _run_script(
 
     def ask(*question: Any) -> Any:
         _send(fd, f'["ask",{_encode(question, reply_room)}]')
-        return marshal.loads(_receive(fd, int.from_bytes(_receive(fd, 4), "big")))
+        size = int.from_bytes(_receive(source_fd, 4), "big")
+        return marshal.loads(_receive(source_fd, size))
 
     _write_files(files)
     autograder.ask = ask
@@ -322,4 +308,4 @@ def _run_script(
 
 
 if not TYPE_CHECKING:
-    _encode = canonical.encode  # the zygote put the module here
+    _encode = encoder.encode  # the zygote put the module here

@@ -1,0 +1,671 @@
+"""Verdicts on disk, under the hash of all they depend on: one SQLite file for all processes.
+
+    store = default_store()
+    if store is not None:
+        store.put(key, verdict, StoredRequest(assignment, digest, code, limits, version))
+        store.get(key)
+
+Covered: threads that share a store and processes that share its file; readers never wait for
+writers. A killed process loses at most its last batch of verdicts and harms nothing. Every row
+has a checksum: a damaged one is a miss, and the next `put` repairs it. Above `max_mb` the oldest
+verdicts go. A store that cannot be used (no space, no permission, locked, not ours) warns once
+and is then silent: grading goes on without it.
+
+Not covered: network file systems, where SQLite's write-ahead log does not work; people who may
+write the file: they can put any verdict there, so a new folder is for its owner alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import random
+import sqlite3
+import threading
+import time
+import warnings
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from novicegym.courses.assignment_lines import assignment_from_json, assignment_to_json
+from novicegym.courses.model import Assignment
+from novicegym.errors import GraderError
+from novicegym.grading.limits import Limits
+from novicegym.grading.verdict import CaseResult, Verdict
+
+SCHEMA_VERSION = 1
+"""Raised whenever the tables or the encoding of a row change."""
+
+_BATCH = 64
+"""Verdicts of one commit while they come fast; none waits longer than `_BATCH_SECONDS` for the
+next call of `get` or `put`."""
+_BATCH_SECONDS = 0.5
+_BUSY_SECONDS = 5.0
+"""How long to wait for another process's commit: each takes milliseconds."""
+_LOG_BYTES = 8 * 1024 * 1024
+_OUTLINES = 4_096
+_CHUNK = 1_000
+
+# AUTOINCREMENT: an id that was given once never means another task, so readers may remember it.
+_TABLES = """
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL UNIQUE,
+    suite BLOB NOT NULL,
+    version BLOB NOT NULL,
+    limits BLOB NOT NULL,
+    outline BLOB NOT NULL,
+    assignment BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE verdicts (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    task INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    verdict BLOB NOT NULL,
+    code BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX verdicts_of_task ON verdicts (task);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """What a verdict was given on: enough to grade it again."""
+
+    assignment: Assignment
+    digest: bytes
+    """Hash of the part of the assignment that verdicts depend on: its suite."""
+    code: str
+    limits: Limits
+    version: str
+    """The grader's version text."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What a store holds."""
+
+    path: str
+    entries: int
+    bytes_on_disk: int
+    """The file and its write-ahead log."""
+    suites: int
+    versions: dict[str, int]
+    """Entries by the version text of the grader that gave the verdict."""
+    oldest: datetime | None
+    newest: datetime | None
+
+
+class _OtherSchemaError(sqlite3.DatabaseError):
+    """The file is a database, but no store of this schema version."""
+
+
+class _Entry(NamedTuple):
+    """A verdict that waits to be committed."""
+
+    verdict: Verdict
+    request: StoredRequest
+    task: bytes
+    outline: bytes
+    body: bytes
+    code: bytes
+
+
+class VerdictStore:
+    """Verdicts on disk under the hash of all they depend on.
+
+    Thread-safe, and usable on both sides of a fork. Opened by the first call that needs the
+    file, also after `close`.
+    """
+
+    def __init__(self, path: Path, *, max_mb: int = 512) -> None:
+        if max_mb < 1:
+            raise ValueError(f"max_mb must be at least 1, got {max_mb}")
+        self.path = path
+        self.max_mb = max_mb
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._waiting: dict[bytes, _Entry] = {}
+        self._commit_due = 0.0
+        self._outlines: dict[int, list[list[str]]] = {}
+        self._off = False
+        _stores.add(self)
+
+    def get(self, key: bytes) -> Verdict | None:
+        """Return the verdict put under `key`, by any process; None when there is none."""
+        if self._off:
+            return None
+        try:
+            with self._lock:
+                if self._waiting:
+                    if (entry := self._waiting.get(key)) is not None:
+                        return entry.verdict
+                    if time.monotonic() >= self._commit_due:
+                        self._commit()
+                row = self._open().execute(_SELECT_ONE, (key,)).fetchone()
+                if row is None or _checksum(*row[1:-1]) != row[-1]:
+                    return None
+                task = row[2]
+                outline = self._outlines.get(task)
+                if outline is None:
+                    outline = self._read_outline(task)
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+            return None
+        return None if outline is None else _decode_verdict(row[4], outline)
+
+    def put(self, key: bytes, verdict: Verdict, request: StoredRequest) -> None:
+        """Keep a verdict. Committed with others: see `flush`."""
+        if self._off:
+            return
+        outline = _json_bytes([(case.name, case.call, case.expected) for case in verdict.cases])
+        limits = _limits_bytes(request.limits)
+        task = b"\0".join((request.version.encode(), limits, request.digest, outline))
+        entry = _Entry(
+            verdict,
+            request,
+            blake2b(task, digest_size=16).digest(),
+            outline,
+            _encode_verdict(verdict),
+            zlib.compress(request.code.encode("utf-8", "surrogatepass"), 1),
+        )
+        try:
+            with self._lock:
+                self._waiting[key] = entry
+                if len(self._waiting) >= _BATCH or time.monotonic() >= self._commit_due:
+                    self._commit()
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+
+    def flush(self) -> None:
+        """Commit what waits: from here on other processes see it and a kill does not lose it."""
+        try:
+            with self._lock:
+                self._commit()
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Commit what waits and let go of the file."""
+        with self._lock:
+            failure = self._disconnect()
+        if failure is not None:
+            self._give_up(failure)
+
+    def __enter__(self) -> VerdictStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(VerdictStore, max_mb=self.max_mb), (self.path,)
+
+    # For `novicegym cache`. These raise GraderError when the file cannot be used.
+
+    def stats(self) -> StoreStats:
+        """Count what is stored; an absent file is an empty store."""
+        if not self.path.exists():
+            return StoreStats(str(self.path), 0, 0, 0, {}, None, None)
+        with self._telling(), self._lock:
+            self._commit()
+            connection = self._open()
+            [(entries,)] = connection.execute("SELECT count(*) FROM verdicts")
+            [(suites,)] = connection.execute("SELECT count(DISTINCT suite) FROM tasks")
+            [ends] = connection.execute(
+                "SELECT (SELECT at FROM verdicts ORDER BY id LIMIT 1),"
+                " (SELECT at FROM verdicts ORDER BY id DESC LIMIT 1)"
+            )
+            versions = {
+                str(version, "utf-8", "replace"): count
+                for version, count in connection.execute(
+                    "SELECT version, sum(entries) FROM tasks JOIN"
+                    " (SELECT task, count(*) AS entries FROM verdicts GROUP BY task)"
+                    " ON task = tasks.id GROUP BY version ORDER BY version"
+                )
+            }
+        oldest, newest = (None if at is None else datetime.fromtimestamp(at, UTC) for at in ends)
+        return StoreStats(
+            str(self.path), entries, self._bytes_on_disk(), suites, versions, oldest, newest
+        )
+
+    def clear(self) -> int:
+        """Remove all verdicts and return how many there were. Other processes may go on.
+
+        A file that is damaged or no store of this version is removed; its entries count as 0.
+        """
+        if not self.path.exists():
+            return 0
+        with self._telling(), self._lock:
+            self._waiting.clear()
+            try:
+                connection = self._open()
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    [(entries,)] = connection.execute("SELECT count(*) FROM verdicts")
+                    connection.execute("DELETE FROM verdicts")
+                    connection.execute("DELETE FROM tasks")
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.DatabaseError as error:
+                if not _is_no_store(error):
+                    raise
+                self._disconnect()
+                for file in self._files():
+                    file.unlink(missing_ok=True)
+                return 0
+            return int(entries)
+
+    def problems(self, progress: Callable[[int, int], None] | None = None) -> list[str]:
+        """Return what is damaged, a line each: the file's structure, and rows by their checksum."""
+        if not self.path.exists():
+            return []
+        found = []
+        try:
+            for (message,) in self._read("PRAGMA integrity_check"):
+                if message != b"ok":
+                    found.append(f"file: {str(message, 'utf-8', 'replace')}")
+            tasks = set()
+            for row in self._rows("tasks"):
+                tasks.add(row[0])
+                if _checksum(*row[1:-1]) != row[-1]:
+                    found.append(f"task {row[0]}: does not match its checksum")
+            [(total,)] = self._read("SELECT count(*) FROM verdicts")
+            for done, row in enumerate(self._rows("verdicts"), 1):
+                if _checksum(*row[1:-1]) != row[-1]:
+                    found.append(f"verdict {_name(row[1])}: does not match its checksum")
+                elif row[2] not in tasks:
+                    found.append(f"verdict {_name(row[1])}: its task {row[2]} is missing")
+                if progress is not None and done % _CHUNK == 0:
+                    progress(done, total)
+        except GraderError as error:
+            if not isinstance(error.__cause__, sqlite3.DatabaseError):
+                raise
+            if not _is_no_store(error.__cause__):
+                raise
+            found.append(f"file: {error.__cause__}")
+        return found
+
+    def sample(
+        self, count: int | None, *, version: str, seed: int = 0
+    ) -> Iterator[tuple[bytes, Verdict, StoredRequest]]:
+        """Yield `count` (None: all) undamaged entries of one grader version, oldest first."""
+        if not self.path.exists():
+            return
+        chosen = [
+            number
+            for (number,) in self._read(
+                "SELECT verdicts.id FROM verdicts JOIN tasks ON tasks.id = task"
+                " WHERE version = ? ORDER BY verdicts.id",
+                (version.encode(),),
+            )
+        ]
+        if count is not None and count < len(chosen):
+            chosen = sorted(random.Random(seed).sample(chosen, count))
+        for number in chosen:
+            for row in self._read("SELECT * FROM verdicts WHERE id = ?", (number,)):
+                tasks = self._read("SELECT * FROM tasks WHERE id = ?", (row[2],))
+                if tasks and all(_checksum(*r[1:-1]) == r[-1] for r in (row, tasks[0])):
+                    yield row[1], *_decode_row(row, tasks[0])
+
+    # Everything below but `_give_up`, `_telling`, `_read` and `_rows` is called with the lock held.
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # students' programs are not for others
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            deadline = time.monotonic() + _BUSY_SECONDS
+            while self._connection is None:
+                try:
+                    self._connection = _connect(self.path)
+                except sqlite3.OperationalError as error:
+                    # SQLite does not wait by itself where two processes make one file.
+                    if not _is_busy(error) or time.monotonic() >= deadline:
+                        raise
+                    time.sleep(0.01)
+            self._outlines.clear()
+        return self._connection
+
+    def _disconnect(self) -> Exception | None:
+        """Commit and close; returns what went wrong."""
+        failure: Exception | None = None
+        try:
+            self._commit()
+        except (sqlite3.Error, OSError) as error:
+            failure = error
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+        return failure
+
+    def _commit(self) -> None:
+        if self._waiting and not self._off:
+            connection = self._open()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                self._make_room(connection)
+                tasks: dict[bytes, int] = {}
+                now = int(time.time())
+                for key, entry in self._waiting.items():
+                    task = tasks.get(entry.task)
+                    if task is None:
+                        task = tasks[entry.task] = _task_id(connection, entry)
+                    values = (key, task, now, entry.body, entry.code)
+                    connection.execute(_INSERT_VERDICT, (*values, _checksum(*values)))
+            self._waiting.clear()
+        self._commit_due = time.monotonic() + _BATCH_SECONDS
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Above the limit, delete the oldest tenth, or more where entries differ much in size.
+
+        Freed pages are used again, so the file stays at the limit and never needs to shrink.
+        """
+        limit = self.max_mb * 1024 * 1024
+        if _bytes_used(connection) <= limit:
+            return
+        while _bytes_used(connection) > 0.9 * limit:
+            [(first, last)] = connection.execute("SELECT min(id), max(id) FROM verdicts")
+            if first is None:
+                return
+            oldest = first + (last - first) // 10
+            connection.execute("DELETE FROM verdicts WHERE id <= ?", (oldest,))
+            connection.execute(
+                "DELETE FROM tasks WHERE NOT EXISTS"
+                " (SELECT 1 FROM verdicts WHERE verdicts.task = tasks.id)"
+            )
+
+    def _read_outline(self, task: int) -> list[list[str]] | None:
+        row = self._open().execute("SELECT * FROM tasks WHERE id = ?", (task,)).fetchone()
+        if row is None or _checksum(*row[1:-1]) != row[-1]:
+            return None
+        if len(self._outlines) >= _OUTLINES:
+            self._outlines.clear()
+        outline: list[list[str]] = _from_json_bytes(row[5])
+        self._outlines[task] = outline
+        return outline
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._telling(), self._lock:
+            self._commit()
+            return self._open().execute(query, values).fetchall()
+
+    def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows of a table by id, in pieces: a long read would hold up the log."""
+        last = -1
+        query = f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT {_CHUNK}"
+        while rows := self._read(query, (last,)):
+            yield from rows
+            last = rows[-1][0]
+
+    def _files(self) -> list[Path]:
+        return [self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm")]
+
+    def _bytes_on_disk(self) -> int:
+        total = 0
+        for file in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                total += file.stat().st_size
+        return total
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise GraderError(self._explain(error)) from error
+
+    def _give_up(self, error: Exception) -> None:
+        """Do without the store from now on, and say so once."""
+        with self._lock:
+            if self._off:
+                return
+            self._off = True
+            self._waiting.clear()
+            self._disconnect()
+        self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        text = f"{self._explain(error)}. Grading goes on without it."
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+    def _explain(self, error: Exception) -> str:
+        if _is_no_store(error):
+            advice = "start it anew with `novicegym cache clear`"
+        elif _is_busy(error):
+            advice = f"another process has held it for {_BUSY_SECONDS:g} s: see which one hangs"
+        else:
+            advice = "set NOVICEGYM_CACHE to a folder with space that you may write, or to off"
+        return f"the verdict store {self.path} cannot be used ({error}): {advice}"
+
+
+def default_store() -> VerdictStore | None:
+    """Return this process's store: in the folder $NOVICEGYM_CACHE, or None where that is "off".
+
+    By default the file is novicegym/verdicts.sqlite in $XDG_CACHE_HOME or ~/.cache; without a
+    home directory there is no store.
+    """
+    wanted = os.environ.get("NOVICEGYM_CACHE", "")
+    if wanted == "off":
+        return None
+    try:
+        if wanted:
+            folder = Path(wanted).expanduser().absolute()
+        else:
+            caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+            # By the XDG rules a relative path there counts as unset.
+            folder = (caches if caches.is_absolute() else Path.home() / ".cache") / "novicegym"
+    except RuntimeError:  # the user has no home
+        return None
+    return _store_at(folder / "verdicts.sqlite")
+
+
+@functools.cache
+def _store_at(path: Path) -> VerdictStore:
+    return VerdictStore(path)
+
+
+_SELECT_ONE = "SELECT * FROM verdicts WHERE key = ?"
+# Whoever comes later replaces: a row that is there already is the same, or damaged.
+_INSERT_VERDICT = (
+    "INSERT OR REPLACE INTO verdicts (key, task, at, verdict, code, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the file, with its tables. Raises _OtherSchemaError for another program's database."""
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.text_factory = bytes  # a damaged row may hold any bytes
+        [(mode,)] = connection.execute("PRAGMA journal_mode = WAL")
+        if mode != b"wal":
+            raise sqlite3.OperationalError("no write-ahead log on this file system")
+        # No fsync but when the log is copied back: a power cut may cost verdicts, not the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        if _schema(connection) == 0:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master")
+                if not tables:  # else another process was first
+                    for statement in filter(str.strip, _TABLES.split(";")):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if (schema := _schema(connection)) != SCHEMA_VERSION:
+            raise _OtherSchemaError(f"its schema is {schema}, this novicegym's {SCHEMA_VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    [(version,)] = connection.execute("PRAGMA user_version")
+    return int(version)
+
+
+def _bytes_used(connection: sqlite3.Connection) -> int:
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _task_id(connection: sqlite3.Connection, entry: _Entry) -> int:
+    """Return the id of what the entry shares with others, after writing it where it is new."""
+    row = connection.execute("SELECT * FROM tasks WHERE digest = ?", (entry.task,)).fetchone()
+    if row is not None and _checksum(*row[1:-1]) == row[-1]:
+        return int(row[0])
+    request = entry.request
+    values = (
+        entry.task,
+        request.digest,
+        request.version.encode(),
+        _limits_bytes(request.limits),
+        entry.outline,
+        zlib.compress(_json_bytes(assignment_to_json(request.assignment))),
+    )
+    cursor = connection.execute(
+        "INSERT OR REPLACE INTO tasks"
+        " (digest, suite, version, limits, outline, assignment, checksum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*values, _checksum(*values)),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _checksum(*values: object) -> int | None:
+    """Return the checksum of a row's values; None when damage has changed their types."""
+    try:
+        return zlib.crc32(b"".join(v if type(v) is bytes else b"%d" % v for v in values))  # type: ignore[str-bytes-safe]
+    except TypeError:
+        return None
+
+
+def _is_busy(error: Exception) -> bool:
+    return _error_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _is_no_store(error: Exception) -> bool:
+    damaged = _error_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+    return damaged or isinstance(error, _OtherSchemaError)
+
+
+def _error_code(error: Exception) -> int:
+    """Return SQLite's primary result code; 0 for errors that are not SQLite's."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _name(key: object) -> str:
+    return key.hex() if isinstance(key, bytes) else repr(key)
+
+
+def _json_bytes(value: object) -> bytes:
+    # Not as ASCII: two lone surrogates side by side would come back as one character.
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _from_json_bytes(text: bytes) -> Any:
+    return json.loads(str(text, "utf-8", "surrogatepass"))
+
+
+@functools.lru_cache
+def _limits_bytes(limits: Limits) -> bytes:
+    return _json_bytes(asdict(limits))
+
+
+def _encode_verdict(verdict: Verdict) -> bytes:
+    """Return the verdict without its outline: what the cases share with other verdicts."""
+    cases = [(case.passed, case.outcome, case.actual, case.error) for case in verdict.cases]
+    grade = (verdict.grade.numerator, verdict.grade.denominator)
+    return zlib.compress(_json_bytes((*grade, verdict.outcome, verdict.message, cases)), 1)
+
+
+def _decode_verdict(body: bytes, outline: list[list[str]]) -> Verdict:
+    above, below, outcome, message, cases = _from_json_bytes(zlib.decompress(body))
+    return Verdict(
+        Fraction(above, below),
+        outcome,
+        tuple(
+            [
+                CaseResult(name, passed, outcome, call, expected, actual, error)
+                for (name, call, expected), (passed, outcome, actual, error) in zip(
+                    outline, cases, strict=True
+                )
+            ]
+        ),
+        message,
+    )
+
+
+def _decode_row(row: tuple[Any, ...], task: tuple[Any, ...]) -> tuple[Verdict, StoredRequest]:
+    _, _, suite, version, limits, outline, assignment, _ = task
+    return _decode_verdict(row[4], _from_json_bytes(outline)), StoredRequest(
+        assignment=assignment_from_json(_from_json_bytes(zlib.decompress(assignment))),
+        digest=suite,
+        code=str(zlib.decompress(row[5]), "utf-8", "surrogatepass"),
+        limits=Limits(**_from_json_bytes(limits)),
+        version=str(version, "utf-8"),
+    )
+
+
+# A connection must not cross a fork, not even unused: SQLite would take the parent's locks for
+# the child's. So all are closed before, and each side opens its own again.
+
+_stores: weakref.WeakSet[VerdictStore] = weakref.WeakSet()
+_fork_lock = threading.Lock()
+_held_for_fork: list[VerdictStore] = []
+
+
+def _before_fork() -> None:
+    _fork_lock.acquire()
+    for store in list(_stores):
+        store._lock.acquire()
+        _held_for_fork.append(store)
+    for store in _held_for_fork:
+        store._disconnect()
+
+
+def _after_fork() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop()._lock.release()
+    _fork_lock.release()
+
+
+def _close_all() -> None:
+    for store in list(_stores):
+        store.close()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
+atexit.register(_close_all)
