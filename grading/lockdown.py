@@ -22,6 +22,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from novicegym.grading import seccomp  # else the zygote puts it here
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -61,11 +63,10 @@ def lock_down(
             layers.remove("mount")
     if "uid" in wanted and os.geteuid() == 0 and "user" not in layers:
         uid = _FIRST_UID + number % _UIDS
-        os.chown(work, uid, uid)
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-        layers.append("uid")
+        if _works(lambda: _change_uid(uid)):
+            os.chown(work, uid, uid)
+            _change_uid(uid)
+            layers.append("uid")
     os.chdir(work)
     _drop_capabilities(machine)
     # Dies with the outer process. Only now: a change of uid takes the order back.
@@ -97,8 +98,8 @@ def _namespaces(wanted: frozenset[str]) -> list[str]:
     """Enter new namespaces and fork, so that the zygote goes on as process 1 of its own."""
     names = [name for name in _NAMESPACES if name in wanted]
     flags = sum(_NAMESPACES[name] for name in names)
-    ways = [flags, flags | _NEWUSER] if os.geteuid() == 0 else [flags | _NEWUSER]
-    way = next((way for way in ways if _works(way)), 0) if names else 0
+    ways = [flags, flags | _NEWUSER] if names else []
+    way = next((way for way in ways if _works(lambda way=way: _unshare(way))), 0)
     if not way:
         return []
     _unshare(way)
@@ -111,16 +112,22 @@ def _namespaces(wanted: frozenset[str]) -> list[str]:
     return names + (["user"] if way & _NEWUSER else [])
 
 
-def _works(flags: int) -> bool:
-    """Try in a copy of this process: half of it may be allowed, and there is no way back."""
+def _works(step: Callable[[], None]) -> bool:
+    """Try a step in a copy of this process: half of it may be allowed, and there is no way back."""
     pid = os.fork()
     if pid == 0:
         try:
-            _unshare(flags)
+            step()
         except OSError:
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def _change_uid(uid: int) -> None:
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
 
 
 def _unshare(flags: int) -> None:

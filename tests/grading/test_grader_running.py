@@ -1,0 +1,154 @@
+"""How programs are run: in streams, asynchronously, twice, within limits, on a busy machine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from novicegym.courses.model import Assignment
+from novicegym.courses.suite import CallCase, IOCase, TestSuite
+from novicegym.errors import GraderError
+from novicegym.grading import grader as grader_module
+from novicegym.grading.grader import Grader, Limits
+
+DOUBLE = Assignment("double", "", "", TestSuite(cases=(CallCase("f(3)", 6),)))
+RIGHT = "def f(x): return 2 * x\n"
+BURN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
+UNSTEADY = "import os\ndef f(x): return os.urandom(8)\n"
+
+
+def test_a_stream_keeps_the_order_and_takes_few_requests_ahead() -> None:
+    taken = 0
+
+    def requests() -> Iterator[tuple[Assignment, str]]:
+        nonlocal taken
+        for number in itertools.count():
+            taken += 1
+            yield DOUBLE, f"def f(x): return {number}"
+
+    with Grader(workers=2) as grader:
+        stream = grader.grade_stream(requests())
+        answers = [verdict.cases[0].actual for verdict in itertools.islice(stream, 200)]
+        assert answers == [str(number) for number in range(200)]
+        assert taken <= 200 + 64 * 2
+        stream.close()  # type: ignore[attr-defined]
+        assert grader.grade(DOUBLE, RIGHT).correct
+
+
+def test_an_error_in_the_requests_ends_the_stream_at_its_place() -> None:
+    def requests() -> Iterator[tuple[Assignment, str]]:
+        yield DOUBLE, RIGHT
+        raise KeyError("no such row")
+
+    before = threading.active_count()
+    with Grader(workers=2) as grader:
+        with pytest.raises(KeyError, match="no such row"):
+            list(grader.grade_stream(requests()))
+        assert threading.active_count() == before
+
+
+def test_equal_requests_run_once() -> None:
+    with Grader(workers=2) as grader:
+        verdicts = grader.grade_batch([(DOUBLE, UNSTEADY)] * 8)
+    assert len({verdict.cases[0].actual for verdict in verdicts}) == 1
+
+
+def test_async_grading_keeps_order_and_leaves_the_loop_free() -> None:
+    async def main() -> tuple[list[str], int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick())
+        with Grader(workers=2) as grader:
+            programs = [f"{BURN.format(0.05)}def f(x): return {n}" for n in range(6)]
+            verdicts = await asyncio.gather(*(grader.grade_async(DOUBLE, p) for p in programs))
+        ticking.cancel()
+        return [verdict.cases[0].actual for verdict in verdicts], ticks
+
+    answers, ticks = asyncio.run(main())
+    assert answers == list("012345")
+    assert ticks > 5
+
+
+def test_a_program_that_does_not_repeat_itself_is_flagged_on_request() -> None:
+    steady = ("def f(x): return 2 * x", "import random\ndef f(x): return random.random()", "1 +")
+    changing = (UNSTEADY, "import time\ndef f(x): return time.time_ns()")
+    with Grader(workers=1, twice=True) as grader:
+        assert [grader.grade(DOUBLE, code).stable for code in steady] == [True] * 3
+        assert [grader.grade(DOUBLE, code).stable for code in changing] == [False] * 2
+        first, second = (grader.grade(DOUBLE, UNSTEADY) for _ in range(2))
+        assert first != second  # not remembered
+    with Grader(workers=1) as grader:
+        assert grader.grade(DOUBLE, UNSTEADY).stable
+
+
+def test_the_cpu_limit_comes_from_the_first_solution() -> None:
+    def assignment(seconds: float) -> Assignment:
+        return Assignment(
+            "a", "", "", DOUBLE.tests, solutions=(BURN.format(seconds) + RIGHT, "while 1: pass")
+        )
+
+    program = BURN.format(0.3) + RIGHT
+    with Grader(workers=1) as grader:
+        assert grader.grade(assignment(0.0), program).outcome == "timeout"
+        assert grader.grade(assignment(0.04), program).correct
+        assert grader.grade(DOUBLE, program).correct  # no solution: half a second
+        assert grader.grade(DOUBLE, BURN.format(0.8) + RIGHT).outcome == "timeout"
+
+
+def test_a_busy_machine_changes_no_verdict() -> None:
+    programs = {
+        BURN.format(0.06) + RIGHT: "correct",
+        "import time\ntime.sleep(0.1)\n" + RIGHT: "correct",
+        "import time\nwhile True: time.sleep(0.02)": "timeout",
+        "while True: pass": "timeout",
+        RIGHT: "correct",
+    }
+    limits = Limits(cpu_seconds=0.1, wall_seconds=0.4)
+
+    def outcomes() -> list[str]:
+        with Grader(workers=2, limits=limits) as grader:
+            verdicts = grader.grade_batch([(DOUBLE, code) for code in programs])
+        return [verdict.outcome for verdict in verdicts]
+
+    assert outcomes() == [*programs.values()]
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(16)]
+    try:
+        loaded = outcomes()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert loaded == [*programs.values()]
+
+
+def test_a_language_without_a_runner_is_an_error_that_names_those_there_are() -> None:
+    cobol = Assignment("a", "", "", TestSuite(cases=(IOCase("", ""),)), language="cobol")
+    with Grader(workers=1) as grader, pytest.raises(GraderError, match=r"'cobol'.*javascript, pyt"):
+        grader.grade(cobol, "")
+
+
+def test_a_language_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seam is the Runner protocol: here Python with another word for print."""
+    from novicegym.grading.python.runner import PythonRunner
+    from novicegym.grading.runner import Run
+
+    class EchoRunner(PythonRunner):
+        def run(self, prepared: object, code: str, cpu_seconds: float) -> Run | None:
+            return super().run(prepared, code.replace("echo", "print"), cpu_seconds)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(grader_module.RUNNERS, "echo", EchoRunner)
+    assignment = Assignment("a", "", "", TestSuite(cases=(IOCase("", "hi"),)), language="echo")
+    with Grader(workers=1) as grader:
+        assert grader.grade(assignment, "echo('hi')").correct
