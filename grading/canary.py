@@ -34,10 +34,14 @@ print("ready", flush=True)
 for line in sys.stdin:
     print(*sorted(seen), flush=True)
 """
-_SHARED_FOLDERS = ("/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/run")
+_SHARED_FOLDERS = (
+    *("/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/dev/mqueue", "/run", "/usr/lib"),
+    os.path.dirname(os.__file__),
+)
 _PACKAGE = str(Path(__file__).parent)
 _IPC_CREAT, _IPC_RMID = 0o1000, 0
 _SYS_MQ_OPEN = {"x86_64": 240, "aarch64": 180}
+_SYS_MQ_UNLINK = {"x86_64": 241, "aarch64": 181}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -105,10 +109,16 @@ class World:
         state |= self._ipc_state()
         for path in sorted([self.folder, *self.folder.rglob("*")]):
             state[f"file {path.relative_to(self._base)}"] = _of_file(path)
-        for place in {*_SHARED_FOLDERS, tempfile.gettempdir(), os.getcwd()}:
-            marked = [name for name in os.listdir(place) if self.mark in name]
-            state[f"marked files in {place}"] = str(sorted(set(marked) - {self._base.name}))
+        state["marked files"] = str(self._marked())
         return state
+
+    def _marked(self) -> list[str]:
+        """Return the paths of what carries our mark in folders that programs share."""
+        found = []
+        for place in {*_SHARED_FOLDERS, tempfile.gettempdir(), os.getcwd()}:
+            with contextlib.suppress(FileNotFoundError):
+                found += [os.path.join(place, name) for name in os.listdir(place)]
+        return sorted(path for path in found if self.mark in path and path != str(self._base))
 
     def close(self) -> None:
         """End and remove all canaries, and what attacks left under the world's mark."""
@@ -117,7 +127,15 @@ class World:
         self.process.kill()
         self.process.communicate()
         _libc.shmctl(self._segment, _IPC_RMID, None)
-        shutil.rmtree(self._base, ignore_errors=True)
+        _libc.msgctl(_libc.msgget(self._key, 0), _IPC_RMID, None)
+        _libc.semctl(_libc.semget(self._key, 0, 0), 0, _IPC_RMID)
+        machine = os.uname().machine
+        if machine in _SYS_MQ_UNLINK:
+            _libc.syscall(_SYS_MQ_UNLINK[machine], self.mark.encode())
+        for path in (str(self._base), *self._marked()):
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def _hear(self) -> str | None:
         """Return the canary process's next line; None when it does not answer."""

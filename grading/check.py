@@ -14,7 +14,6 @@ Not covered: reading and timing side channels, and two programs that run at the 
 from __future__ import annotations
 
 import ast
-import os
 import resource
 import runpy
 import sys
@@ -31,6 +30,7 @@ from novicegym.courses.suite import CallCase, IOCase, TestScript, TestSuite
 from novicegym.errors import GraderError, UsageError, unknown_name
 from novicegym.grading.canary import World, changes
 from novicegym.grading.grader import Grader, Limits
+from novicegym.grading.rungs import LAYERS, Rung
 from novicegym.grading.verdict import Verdict
 
 __all__ = ["AttackResult", "SandboxReport", "check_sandbox"]
@@ -89,7 +89,7 @@ class AttackResult:
 class SandboxReport:
     """What the attack suite found."""
 
-    rung: str
+    rung: Rung
     layers: tuple[str, ...]
     results: tuple[AttackResult, ...]
 
@@ -124,13 +124,13 @@ def load_attacks() -> dict[str, Attack]:
 
 def check_sandbox(
     *,
-    layers: frozenset[str] | None = None,
+    layers: frozenset[str] = LAYERS,
     only: Iterable[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SandboxReport:
     """Run the attack suite against a grader of its own and return what got through.
 
-    `layers`: install these layers alone, to see what each is good for (default: all there are).
+    `layers`: install these alone, to see what each is good for (default: all there are).
     `only`: names of attacks (default: all). `progress(done, total)` is called after each.
     Raises UsageError for an unknown name, and on systems other than Linux.
     """
@@ -154,7 +154,7 @@ class SandboxCheck:
     After an attack that got through all of these are made anew, so that the next is judged alone.
     """
 
-    def __init__(self, layers: frozenset[str] | None = None) -> None:
+    def __init__(self, layers: frozenset[str] = LAYERS) -> None:
         if sys.platform != "linux":
             raise UsageError(
                 f"the attack suite runs on Linux only, this is {sys.platform}: "
@@ -166,11 +166,17 @@ class SandboxCheck:
     def _begin(self) -> None:
         self.world = World()
         try:
-            self.grader = Grader(workers=1, limits=_LIMITS, cache_size=0)
+            self.grader = Grader(
+                workers=1,
+                limits=_LIMITS,
+                cache_size=0,
+                require="not-a-sandbox",
+                layers=self._wanted,
+            )
             self._looks = 0
             self._fresh = self._look_around()
             self.layers = self.grader.isolation
-            self.rung = "+".join(self.layers)
+            self.rung = self.grader.rung
             # The first script starts the second kind of zygote, which must not look like a change.
             self.grader.grade(self._assignment("script"), "def f(x): return 2 * x\n")
             self._before = self.world.state()
@@ -302,9 +308,13 @@ def told(look, *args):
 
 
 def marks():
-    places = [".", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/run", HOST_FOLDER]
-    return [place for place in places if os.access(place, os.R_OK)
-            and any(HOST_MARK in name for name in os.listdir(place))]
+    found = []
+    for place in (".", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/run", HOST_FOLDER):
+        try:
+            found += [place for name in os.listdir(place) if HOST_MARK in name]
+        except OSError:
+            pass
+    return found
 
 
 def alive(pid):
@@ -358,7 +368,7 @@ LOOKS = (
         "marks": marks,
         "working folder": lambda: (oct(os.stat(".").st_mode), os.getcwd()),
         "space": lambda: (os.statvfs(".").f_bfree, os.statvfs(".").f_ffree)
-        if os.getcwd() == "/work" else None,
+        if os.path.dirname(os.getcwd()) == "/" else None,
         "environment": lambda: sorted(os.environ.items()),
         "umask": umask,
         "limits": limits,
@@ -368,7 +378,7 @@ LOOKS = (
         "System V": ipc,
     },
     {
-        "ids": lambda: (os.getresuid(), os.getresgid(), os.getgroups()),
+        "ids": lambda: (len({*os.getresuid(), *os.getresgid()}), os.getuid() == 0, os.getgroups()),
         "session": lambda: (os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid()),
         "scheduling": lambda: os.sched_getscheduler(0),
         "processors": lambda: os.sched_getaffinity(0),

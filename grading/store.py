@@ -29,7 +29,7 @@ import time
 import warnings
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -157,7 +157,7 @@ class VerdictStore:
                     if time.monotonic() >= self._commit_due:
                         self._commit()
                 row = self._open().execute(_SELECT_ONE, (key,)).fetchone()
-                if row is None or _checksum(*row[1:-1]) != row[-1]:
+                if row is None or not _is_whole(row):
                     return None
                 task = row[2]
                 outline = self._outlines.get(task)
@@ -174,11 +174,13 @@ class VerdictStore:
             return
         outline = _json_bytes([(case.name, case.call, case.expected) for case in verdict.cases])
         limits = _limits_bytes(request.limits)
-        task = b"\0".join((request.version.encode(), limits, request.digest, outline))
+        # The first solution may set the CPU limit: assignments that differ there are two tasks.
+        solution = "".join(request.assignment.solutions[:1]).encode("utf-8", "surrogatepass")
+        shared = (request.version.encode(), limits, request.digest, outline, solution)
         entry = _Entry(
             verdict,
             request,
-            blake2b(task, digest_size=16).digest(),
+            blake2b(b"\0".join(shared), digest_size=16).digest(),
             outline,
             _encode_verdict(verdict),
             zlib.compress(request.code.encode("utf-8", "surrogatepass"), 1),
@@ -217,9 +219,6 @@ class VerdictStore:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(VerdictStore, max_mb=self.max_mb), (self.path,)
-
     # For `novicegym cache`. These raise GraderError when the file cannot be used.
 
     def stats(self) -> StoreStats:
@@ -244,9 +243,16 @@ class VerdictStore:
                 )
             }
         oldest, newest = (None if at is None else datetime.fromtimestamp(at, UTC) for at in ends)
-        return StoreStats(
-            str(self.path), entries, self._bytes_on_disk(), suites, versions, oldest, newest
-        )
+        size = self.bytes_on_disk()
+        return StoreStats(str(self.path), entries, size, suites, versions, oldest, newest)
+
+    def bytes_on_disk(self) -> int:
+        """Return the size of the file and its write-ahead log."""
+        size = 0
+        for file in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                size += file.stat().st_size
+        return size
 
     def clear(self) -> int:
         """Remove all verdicts and return how many there were. Other processes may go on.
@@ -275,59 +281,107 @@ class VerdictStore:
                 return 0
             return int(entries)
 
-    def problems(self, progress: Callable[[int, int], None] | None = None) -> list[str]:
-        """Return what is damaged, a line each: the file's structure, and rows by their checksum."""
+    def check_file(self) -> list[str]:
+        """Return what is wrong with the file's structure, a line each."""
         if not self.path.exists():
             return []
-        found = []
         try:
-            for (message,) in self._read("PRAGMA integrity_check"):
-                if message != b"ok":
-                    found.append(f"file: {str(message, 'utf-8', 'replace')}")
-            tasks = set()
-            for row in self._rows("tasks"):
-                tasks.add(row[0])
-                if _checksum(*row[1:-1]) != row[-1]:
-                    found.append(f"task {row[0]}: does not match its checksum")
-            [(total,)] = self._read("SELECT count(*) FROM verdicts")
-            for done, row in enumerate(self._rows("verdicts"), 1):
-                if _checksum(*row[1:-1]) != row[-1]:
-                    found.append(f"verdict {_name(row[1])}: does not match its checksum")
-                elif row[2] not in tasks:
-                    found.append(f"verdict {_name(row[1])}: its task {row[2]} is missing")
-                if progress is not None and done % _CHUNK == 0:
-                    progress(done, total)
+            messages = self._read("PRAGMA integrity_check")
         except GraderError as error:
-            if not isinstance(error.__cause__, sqlite3.DatabaseError):
-                raise
-            if not _is_no_store(error.__cause__):
-                raise
-            found.append(f"file: {error.__cause__}")
+            if isinstance(error.__cause__, sqlite3.Error) and _is_no_store(error.__cause__):
+                return [str(error.__cause__)]
+            raise
+        return [str(message, "utf-8", "replace") for (message,) in messages if message != b"ok"]
+
+    def damaged_rows(self, progress: Callable[[int, int], None] | None = None) -> list[str]:
+        """Return the rows that do not match their checksum, a line each.
+
+        `progress` is called with the numbers of verdicts checked and to check.
+        """
+        if not self.path.exists():
+            return []
+        found, tasks = [], set()
+        for row in self._rows("tasks"):
+            tasks.add(row[0])
+            if not _is_whole(row):
+                found.append(f"task {row[0]} does not match its checksum")
+        [(total,)] = self._read("SELECT count(*) FROM verdicts")
+        for done, row in enumerate(self._rows("verdicts"), 1):
+            name = row[1].hex() if isinstance(row[1], bytes) else repr(row[1])
+            if not _is_whole(row):
+                found.append(f"verdict {name} does not match its checksum")
+            elif row[2] not in tasks:
+                found.append(f"verdict {name}: task {row[2]} is missing")
+            if progress is not None and (done % _CHUNK == 0 or done == total):
+                progress(done, total)
         return found
 
     def sample(
-        self, count: int | None, *, version: str, seed: int = 0
+        self, count: int | None, *, versions: Collection[str], seed: int = 0
     ) -> Iterator[tuple[bytes, Verdict, StoredRequest]]:
-        """Yield `count` (None: all) undamaged entries of one grader version, oldest first."""
+        """Yield `count` undamaged entries of these grader versions, or all, oldest first."""
         if not self.path.exists():
             return
+        wanted = {version.encode() for version in versions}
+        tasks = {
+            row[0]: _Task(row) for row in self._rows("tasks") if row[3] in wanted and _is_whole(row)
+        }
         chosen = [
             number
-            for (number,) in self._read(
-                "SELECT verdicts.id FROM verdicts JOIN tasks ON tasks.id = task"
-                " WHERE version = ? ORDER BY verdicts.id",
-                (version.encode(),),
-            )
+            for number, task in self._read("SELECT id, task FROM verdicts ORDER BY id")
+            if task in tasks
         ]
         if count is not None and count < len(chosen):
             chosen = sorted(random.Random(seed).sample(chosen, count))
         for number in chosen:
             for row in self._read("SELECT * FROM verdicts WHERE id = ?", (number,)):
-                tasks = self._read("SELECT * FROM tasks WHERE id = ?", (row[2],))
-                if tasks and all(_checksum(*r[1:-1]) == r[-1] for r in (row, tasks[0])):
-                    yield row[1], *_decode_row(row, tasks[0])
+                if _is_whole(row):
+                    yield row[1], *tasks[row[2]].decode(row)
 
-    # Everything below but `_give_up`, `_telling`, `_read` and `_rows` is called with the lock held.
+    def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._telling(), self._lock:
+            self._commit()
+            return self._open().execute(query, values).fetchall()
+
+    def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows of a table by id, in pieces: a long read would hold up the log."""
+        last = -1
+        query = f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT {_CHUNK}"
+        while rows := self._read(query, (last,)):
+            yield from rows
+            last = rows[-1][0]
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise GraderError(self._explain(error)) from error
+
+    def _give_up(self, error: Exception) -> None:
+        """Do without the store from now on, and say so once."""
+        with self._lock:
+            if self._off:
+                return
+            self._off = True
+            self._waiting.clear()
+            self._disconnect()
+        text = f"{self._explain(error)}. Grading goes on without it."
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+    def _explain(self, error: Exception) -> str:
+        if _is_no_store(error):
+            advice = "start it anew with `novicegym cache clear`"
+        elif _is_busy(error):
+            advice = f"another process has held it for {_BUSY_SECONDS:g} s: see which one hangs"
+        else:
+            advice = "set NOVICEGYM_CACHE to a folder with space that you may write, or to off"
+        return f"the verdict store {self.path} cannot be used ({error}): {advice}"
+
+    def _files(self) -> list[Path]:
+        return [self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm")]
+
+    # What follows is called with the lock held.
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -372,23 +426,24 @@ class VerdictStore:
                     if task is None:
                         task = tasks[entry.task] = _task_id(connection, entry)
                     values = (key, task, now, entry.body, entry.code)
-                    connection.execute(_INSERT_VERDICT, (*values, _checksum(*values)))
+                    connection.execute(_INSERT_VERDICT, (*values, _checksum(values)))
             self._waiting.clear()
         self._commit_due = time.monotonic() + _BATCH_SECONDS
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Above the limit, delete the oldest tenth, or more where entries differ much in size.
+        """Above the limit, delete the oldest fiftieth, or more where entries differ much in size.
 
-        Freed pages are used again, so the file stays at the limit and never needs to shrink.
+        A tenth would keep other writers waiting for seconds. Freed pages are used again, so the
+        file stays at the limit and never needs to shrink.
         """
         limit = self.max_mb * 1024 * 1024
         if _bytes_used(connection) <= limit:
             return
-        while _bytes_used(connection) > 0.9 * limit:
+        while _bytes_used(connection) > 0.98 * limit:
             [(first, last)] = connection.execute("SELECT min(id), max(id) FROM verdicts")
             if first is None:
                 return
-            oldest = first + (last - first) // 10
+            oldest = first + (last - first) // 50
             connection.execute("DELETE FROM verdicts WHERE id <= ?", (oldest,))
             connection.execute(
                 "DELETE FROM tasks WHERE NOT EXISTS"
@@ -397,66 +452,13 @@ class VerdictStore:
 
     def _read_outline(self, task: int) -> list[list[str]] | None:
         row = self._open().execute("SELECT * FROM tasks WHERE id = ?", (task,)).fetchone()
-        if row is None or _checksum(*row[1:-1]) != row[-1]:
+        if row is None or not _is_whole(row):
             return None
         if len(self._outlines) >= _OUTLINES:
             self._outlines.clear()
         outline: list[list[str]] = _from_json_bytes(row[5])
         self._outlines[task] = outline
         return outline
-
-    def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._telling(), self._lock:
-            self._commit()
-            return self._open().execute(query, values).fetchall()
-
-    def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
-        """Yield all rows of a table by id, in pieces: a long read would hold up the log."""
-        last = -1
-        query = f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT {_CHUNK}"
-        while rows := self._read(query, (last,)):
-            yield from rows
-            last = rows[-1][0]
-
-    def _files(self) -> list[Path]:
-        return [self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm")]
-
-    def _bytes_on_disk(self) -> int:
-        total = 0
-        for file in self._files():
-            with contextlib.suppress(FileNotFoundError):
-                total += file.stat().st_size
-        return total
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise GraderError(self._explain(error)) from error
-
-    def _give_up(self, error: Exception) -> None:
-        """Do without the store from now on, and say so once."""
-        with self._lock:
-            if self._off:
-                return
-            self._off = True
-            self._waiting.clear()
-            self._disconnect()
-        self._warn(error)
-
-    def _warn(self, error: Exception) -> None:
-        text = f"{self._explain(error)}. Grading goes on without it."
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-    def _explain(self, error: Exception) -> str:
-        if _is_no_store(error):
-            advice = "start it anew with `novicegym cache clear`"
-        elif _is_busy(error):
-            advice = f"another process has held it for {_BUSY_SECONDS:g} s: see which one hangs"
-        else:
-            advice = "set NOVICEGYM_CACHE to a folder with space that you may write, or to off"
-        return f"the verdict store {self.path} cannot be used ({error}): {advice}"
 
 
 def default_store() -> VerdictStore | None:
@@ -540,7 +542,7 @@ def _bytes_used(connection: sqlite3.Connection) -> int:
 def _task_id(connection: sqlite3.Connection, entry: _Entry) -> int:
     """Return the id of what the entry shares with others, after writing it where it is new."""
     row = connection.execute("SELECT * FROM tasks WHERE digest = ?", (entry.task,)).fetchone()
-    if row is not None and _checksum(*row[1:-1]) == row[-1]:
+    if row is not None and _is_whole(row):
         return int(row[0])
     request = entry.request
     values = (
@@ -555,17 +557,24 @@ def _task_id(connection: sqlite3.Connection, entry: _Entry) -> int:
         "INSERT OR REPLACE INTO tasks"
         " (digest, suite, version, limits, outline, assignment, checksum)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*values, _checksum(*values)),
+        (*values, _checksum(values)),
     )
     return int(cursor.lastrowid or 0)
 
 
-def _checksum(*values: object) -> int | None:
-    """Return the checksum of a row's values; None when damage has changed their types."""
+def _checksum(values: Iterable[Any]) -> int:
+    total = 0
+    for value in values:
+        total = zlib.crc32(value if type(value) is bytes else b"%d" % value, total)
+    return total
+
+
+def _is_whole(row: tuple[Any, ...]) -> bool:
+    """Whether a row, from its id to its checksum, is as it was written."""
     try:
-        return zlib.crc32(b"".join(v if type(v) is bytes else b"%d" % v for v in values))  # type: ignore[str-bytes-safe]
-    except TypeError:
-        return None
+        return bool(_checksum(row[1:-1]) == row[-1])
+    except TypeError:  # the damage is in a value's type
+        return False
 
 
 def _is_busy(error: Exception) -> bool:
@@ -580,10 +589,6 @@ def _is_no_store(error: Exception) -> bool:
 def _error_code(error: Exception) -> int:
     """Return SQLite's primary result code; 0 for errors that are not SQLite's."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _name(key: object) -> str:
-    return key.hex() if isinstance(key, bytes) else repr(key)
 
 
 def _json_bytes(value: object) -> bytes:
@@ -605,35 +610,35 @@ def _encode_verdict(verdict: Verdict) -> bytes:
     """Return the verdict without its outline: what the cases share with other verdicts."""
     cases = [(case.passed, case.outcome, case.actual, case.error) for case in verdict.cases]
     grade = (verdict.grade.numerator, verdict.grade.denominator)
-    return zlib.compress(_json_bytes((*grade, verdict.outcome, verdict.message, cases)), 1)
+    rest = (verdict.outcome, verdict.message, verdict.stable)
+    return zlib.compress(_json_bytes((*grade, *rest, cases)), 1)
 
 
 def _decode_verdict(body: bytes, outline: list[list[str]]) -> Verdict:
-    above, below, outcome, message, cases = _from_json_bytes(zlib.decompress(body))
-    return Verdict(
-        Fraction(above, below),
-        outcome,
-        tuple(
-            [
-                CaseResult(name, passed, outcome, call, expected, actual, error)
-                for (name, call, expected), (passed, outcome, actual, error) in zip(
-                    outline, cases, strict=True
-                )
-            ]
-        ),
-        message,
-    )
+    above, below, outcome, message, stable, cases = _from_json_bytes(zlib.decompress(body))
+    results = [
+        CaseResult(name, passed, kind, call, expected, actual, error)
+        for (name, call, expected), (passed, kind, actual, error) in zip(
+            outline, cases, strict=True
+        )
+    ]
+    return Verdict(Fraction(above, below), outcome, tuple(results), message, stable)
 
 
-def _decode_row(row: tuple[Any, ...], task: tuple[Any, ...]) -> tuple[Verdict, StoredRequest]:
-    _, _, suite, version, limits, outline, assignment, _ = task
-    return _decode_verdict(row[4], _from_json_bytes(outline)), StoredRequest(
-        assignment=assignment_from_json(_from_json_bytes(zlib.decompress(assignment))),
-        digest=suite,
-        code=str(zlib.decompress(row[5]), "utf-8", "surrogatepass"),
-        limits=Limits(**_from_json_bytes(limits)),
-        version=str(version, "utf-8"),
-    )
+class _Task:
+    """What many entries share, decoded once."""
+
+    def __init__(self, row: tuple[Any, ...]) -> None:
+        _, _, self.suite, version, limits, outline, assignment, _ = row
+        self.version = str(version, "utf-8")
+        self.limits = Limits(**_from_json_bytes(limits))
+        self.outline = _from_json_bytes(outline)
+        self.assignment = assignment_from_json(_from_json_bytes(zlib.decompress(assignment)))
+
+    def decode(self, row: tuple[Any, ...]) -> tuple[Verdict, StoredRequest]:
+        code = str(zlib.decompress(row[5]), "utf-8", "surrogatepass")
+        request = StoredRequest(self.assignment, self.suite, code, self.limits, self.version)
+        return _decode_verdict(row[4], self.outline), request
 
 
 # A connection must not cross a fork, not even unused: SQLite would take the parent's locks for

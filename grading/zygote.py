@@ -198,6 +198,7 @@ def _warm_up(child: ModuleType) -> None:
     """Compile and run a little: the first compile of a process builds the AST types."""
     import random
 
+    child.settle()
     random.seed(0)
     reader, writer = posix.pipe()
     code = "import random\ndef f(x):\n    return [i for i in x]\nprint(f([1]))\n"

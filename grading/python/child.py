@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SEED = 0
 """`random` starts from here in every test case."""
+_ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
 _RECURSION_LIMIT = 1_000
 """Python's own; every test case starts with it."""
 
@@ -36,6 +37,7 @@ _chdir = os.chdir
 _set_recursion_limit = sys.setrecursionlimit
 _getpid = os.getpid
 _write = os.write
+_home = ""
 _read = os.read
 _encode: Callable[[Any, int], str]
 
@@ -50,7 +52,10 @@ class Output(io.TextIOBase):
         self.parts: list[str] = []
         self.room = room
         self.cut = False
-        self.buffer = _Bytes(self)
+
+    @property
+    def buffer(self) -> _Bytes:
+        return _Bytes(self)
 
     def write(self, text: str, /) -> int:
         if not isinstance(text, str):
@@ -100,6 +105,12 @@ def _quit(code: object = None) -> None:
     raise SystemExit(code)
 
 
+def settle() -> None:
+    """Note the working folder, once for all the children that a zygote forks."""
+    global _home
+    _home = os.getcwd()
+
+
 def serve(source: int, sink: int) -> None:
     """Read the request on descriptor `source`, carry it out, answer on `sink`, end the process."""
     size = int.from_bytes(_receive(source, 4), "big")
@@ -139,31 +150,31 @@ def _run_program(
     room: int,
 ) -> None:
     try:
-        program = compile(code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", 0, True)
+        flags = _ONLY_TREE if forbidden else 0
+        program = compile(code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", flags, True)
         if forbidden:
-            tree = compile(
-                code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", 0x400, True
-            )
-            called = _forbidden_call(tree, forbidden)
+            called = _forbidden_call(program, forbidden)
             if called is not None:
                 _send(fd, f'["forbidden",{quote(called[0])},{called[1]}]')
                 return
+            program = compile(program, tracebacks.PROGRAM_FILE, "exec", 0, True)
     except BaseException as error:
         _send(fd, f'["compile",{quote(tracebacks.compile_error(error))}]')
         return
     # As Python counts them: splitlines would also split at form feeds and their like.
     lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pid = _getpid()
-    work = os.getcwd()
+    home = _home or os.getcwd()
     pristine = dict(sys.modules["builtins"].__dict__)
-    for case in cases:
-        # What a case did to builtins or to the working folder is not the next one's business.
-        builtins = sys.modules["builtins"].__dict__
-        builtins.clear()
-        builtins.update(pristine)
+    for number, case in enumerate(cases):
         _set_recursion_limit(_RECURSION_LIMIT)
-        _chdir(work)
-        folder.empty_folder(".")
+        if number:
+            # What a case did to builtins or to its folder is not the next one's business.
+            builtins = sys.modules["builtins"].__dict__
+            builtins.clear()
+            builtins.update(pristine)
+            _chdir(home)
+            folder.empty_folder(".")
         _write_files(files)
         reply = _run_case(program, setup, case, lines, output_room, room)
         if _getpid() != pid:  # the program forked, and this is the copy
