@@ -17,6 +17,7 @@ import resource
 import secrets
 import select
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -24,7 +25,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-_ANSWER_SECONDS = 2.0
+_ANSWER_SECONDS = 10.0
 _PROCESS = """
 import signal, sys
 seen = []
@@ -104,7 +105,8 @@ class World:
         state["caller, descriptors"] = str(len(os.listdir("/proc/self/fd")))
         state["caller, umask"] = _status("self")["Umask"]
         state["host name"] = os.uname().nodename
-        state["processes"] = str(self._count_processes())
+        family, orphans = self._processes()
+        state["processes"] = str(len(family | orphans))
         state |= self._listener_state()
         state |= self._ipc_state()
         for path in sorted([self.folder, *self.folder.rglob("*")]):
@@ -121,7 +123,11 @@ class World:
         return sorted(path for path in found if self.mark in path and path != str(self._base))
 
     def close(self) -> None:
-        """End and remove all canaries, and what attacks left under the world's mark."""
+        """End and remove all canaries, and what attacks left behind, once the grader is closed."""
+        family, ours = self._processes()
+        for pid in ours - family:  # orphans; those of the family are other graders'
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for listener in (self._tcp, self._udp, self._abstract, self._unix):
             listener.close()
         self.process.kill()
@@ -148,6 +154,8 @@ class World:
         assert self.process.stdin is not None
         if self.process.poll() is not None:
             return {"life": f"ended with {self.process.returncode}"}
+        if _status(self.process.pid)["State"][0] in "Tt":
+            return {"life": "stopped"}
         self.process.stdin.write(b"\n")
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.flush()
@@ -193,10 +201,11 @@ class World:
                 os.close(queue)
         return state
 
-    def _count_processes(self) -> int:
-        """Count our descendants, and orphans that a zygote of ours or its children left.
+    def _processes(self) -> tuple[set[int], set[int]]:
+        """Return our descendants, and all processes that run as a zygote of ours was started.
 
-        A forked copy keeps the command line, and each zygote has one of its own.
+        The latter include orphans: a forked copy keeps the command line, and no two zygotes share
+        theirs.
         """
         parents, lines = {}, {}
         for name in os.listdir("/proc"):
@@ -214,7 +223,7 @@ class World:
             family |= more
         family.remove(os.getpid())
         self._zygotes |= {lines[pid] for pid in family if _PACKAGE.encode() in lines[pid]}
-        return len(family | {pid for pid, line in lines.items() if line in self._zygotes})
+        return family, {pid for pid, line in lines.items() if line in self._zygotes}
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
@@ -267,7 +276,6 @@ def _of_process(pid: int) -> dict[str, str]:
     return {
         "name": status["Name"],
         "traced by": status["TracerPid"],
-        "stopped": str(status["State"][0] in "Tt"),
         "processors": status["Cpus_allowed_list"],
         "limits": str(limits),
         "nice": str(os.getpriority(os.PRIO_PROCESS, pid)),

@@ -14,31 +14,34 @@ Not covered: reading and timing side channels, and two programs that run at the 
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import resource
-import runpy
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from novicegym.courses.model import Assignment
 from novicegym.courses.suite import CallCase, IOCase, TestScript, TestSuite
 from novicegym.errors import GraderError, UsageError, unknown_name
+from novicegym.grading import attacks as attack_package
 from novicegym.grading.canary import World, changes
 from novicegym.grading.grader import Grader, Limits
 from novicegym.grading.rungs import LAYERS, Rung
+from novicegym.grading.surroundings import PARTS, PROGRAM
 from novicegym.grading.verdict import Verdict
 
 __all__ = ["AttackResult", "SandboxReport", "check_sandbox"]
 
-_FOLDER = Path(__file__).resolve().parent.parent / "tests" / "attacks"
-_LIMITS = Limits(cpu_seconds=0.25, wall_seconds=1.0, memory_mb=128)
+_LIMITS = Limits(cpu_seconds=0.4, wall_seconds=1.0, memory_mb=128)
 _SETTLE_SECONDS = 1.0
 """How long what a program started may take to be gone after its verdict."""
+_PASSING = ("processes:", "caller, descriptors:")
+"""The changes outside that may be gone a moment later."""
 _BUSY_SECONDS, _BUSY_MB = 1.0, 100
 """More than this of the caller's own, for one program, is an attack that got through."""
 
@@ -107,17 +110,17 @@ class SandboxReport:
 def load_attacks() -> dict[str, Attack]:
     """Return the attack suite by name, in alphabetic order."""
     attacks = {}
-    for path in sorted(_FOLDER.glob("[a-z]*.py")):
-        names = runpy.run_path(str(path))
-        outcome = names["OUTCOME"]
-        attacks[path.stem] = Attack(
-            name=path.stem,
-            tries=" ".join(names["__doc__"].split()),
-            code=names["CODE"],
-            grade=Fraction(names["GRADE"]),
+    for name in sorted(module.name for module in pkgutil.iter_modules(attack_package.__path__)):
+        module = importlib.import_module(f"{attack_package.__name__}.{name}")
+        outcome = module.OUTCOME
+        attacks[name] = Attack(
+            name=name,
+            tries=" ".join(str(module.__doc__).split()),
+            code=module.CODE,
+            grade=Fraction(module.GRADE),
             outcomes=(outcome,) if isinstance(outcome, str) else outcome,
-            kind=names.get("KIND", "call"),
-            needs=names.get("NEEDS", ()),
+            kind=getattr(module, "KIND", "call"),
+            needs=getattr(module, "NEEDS", ()),
         )
     return attacks
 
@@ -151,7 +154,7 @@ def check_sandbox(
 class SandboxCheck:
     """Canaries outside, a grader with one zygote, and what a program sees on a fresh one.
 
-    After an attack that got through all of these are made anew, so that the next is judged alone.
+    After an attack that got through all of these are made anew: the next one is judged alone.
     """
 
     def __init__(self, layers: frozenset[str] = LAYERS) -> None:
@@ -164,6 +167,7 @@ class SandboxCheck:
         self._begin()
 
     def _begin(self) -> None:
+        self._spoiled = False
         self.world = World()
         try:
             self.grader = Grader(
@@ -206,11 +210,13 @@ class SandboxCheck:
         if attack.needs and not set(attack.needs) & set(self.layers):
             detail = f"would harm this machine: it has none of {', '.join(attack.needs)}"
             return AttackResult(attack.name, attack.tries, "not tried", detail)
+        if self._spoiled:
+            self.close()
+            self._begin()
         problems = self._attack(attack)
         if not problems:
             return AttackResult(attack.name, attack.tries, "stopped")
-        self.close()
-        self._begin()
+        self._spoiled = True
         return AttackResult(attack.name, attack.tries, "got through", "; ".join(problems))
 
     def _attack(self, attack: Attack) -> list[str]:
@@ -246,11 +252,12 @@ class SandboxCheck:
         return Assignment("double", "", "", suite)
 
     def _outside(self) -> list[str]:
-        """Return what changed outside; what ends by itself is waited for."""
+        """Return what changed outside; what may pass is waited for."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
             found = changes(self._before, self.world.state())
-            if not found or time.monotonic() > deadline:
+            passing = any(change.startswith(_PASSING) for change in found)
+            if not passing or time.monotonic() > deadline:
                 return found
             time.sleep(0.02)
 
@@ -261,9 +268,9 @@ class SandboxCheck:
     def _look_around(self) -> dict[str, str]:
         """Grade a right program, and return all it can see of its surroundings."""
         self._looks += 1
-        looks = [CallCase(f"look({part})", None) for part in range(_PARTS)]
+        looks = [CallCase(f"look({part})", None) for part in range(PARTS)]
         suite = TestSuite(cases=(CallCase("f(3)", 6), *looks), setup=self.world.setup())
-        verdict = self.grader.grade(Assignment("next", "", "", suite), f"{_PROBE}#{self._looks}")
+        verdict = self.grader.grade(Assignment("next", "", "", suite), f"{PROGRAM}#{self._looks}")
         first, *others = verdict.cases
         seen = {"grade": f"{first.outcome}: {first.actual}{first.error}{verdict.message}"}
         for case in others:
@@ -286,130 +293,3 @@ def wrong_verdict(attack: Attack, verdict: Verdict) -> list[str]:
 
 def _peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-
-
-_PARTS = 3
-_PROBE = r'''
-import _locale, _signal, _thread, builtins, ctypes, errno, fcntl, gc, os, random, resource, stat
-import sys, time, zlib
-
-
-def f(x):
-    return 2 * x
-
-
-def told(look, *args):
-    """What a look gives, as short text; errors count, too."""
-    try:
-        text = repr(look(*args))
-    except BaseException as error:
-        text = f"{type(error).__name__} {getattr(error, 'errno', '')}"
-    return text if len(text) < 60 else f"{text[:20]}.. {len(text)} {zlib.crc32(text.encode()):x}"
-
-
-def marks():
-    found = []
-    for place in (".", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/run", HOST_FOLDER):
-        try:
-            found += [place for name in os.listdir(place) if HOST_MARK in name]
-        except OSError:
-            pass
-    return found
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return error.errno == errno.EPERM
-    return True
-
-
-def descriptors():
-    found = []
-    for fd in range(64):
-        try:
-            info = os.fstat(fd)
-        except OSError:
-            continue
-        flags = [fcntl.fcntl(fd, command) for command in (fcntl.F_GETFL, fcntl.F_GETFD,
-                 fcntl.F_GETOWN, fcntl.F_GETSIG)]
-        found.append((fd, stat.S_IFMT(info.st_mode), *flags))
-    return found
-
-
-def hints():
-    try:
-        return [fcntl.fcntl(fd, 1035, bytes(8)) for fd in (0, 1, 2)]  # F_GET_RW_HINT
-    except OSError as error:
-        return error.errno
-
-
-def limits():
-    return [resource.getrlimit(getattr(resource, name))
-            for name in dir(resource) if name.startswith("RLIMIT")]
-
-
-def ipc():
-    libc = ctypes.CDLL(None)
-    return [libc.shmget(HOST_KEY, 0, 0), libc.msgget(HOST_KEY, 0), libc.semget(HOST_KEY, 0, 0)]
-
-
-def umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-LOOKS = (
-    {
-        "folder": lambda: os.listdir("."),
-        "root": lambda: sorted(os.listdir("/")),
-        "marks": marks,
-        "working folder": lambda: (oct(os.stat(".").st_mode), os.getcwd()),
-        "space": lambda: (os.statvfs(".").f_bfree, os.statvfs(".").f_ffree)
-        if os.path.dirname(os.getcwd()) == "/" else None,
-        "environment": lambda: sorted(os.environ.items()),
-        "umask": umask,
-        "limits": limits,
-        "descriptors": descriptors,
-        "write hints": hints,
-        "host name": lambda: os.uname().nodename,
-        "System V": ipc,
-    },
-    {
-        "ids": lambda: (len({*os.getresuid(), *os.getresgid()}), os.getuid() == 0, os.getgroups()),
-        "session": lambda: (os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid()),
-        "scheduling": lambda: os.sched_getscheduler(0),
-        "processors": lambda: os.sched_getaffinity(0),
-        "signals": lambda: [str(_signal.getsignal(n)) for n in range(1, 65) if n not in (32, 33)],
-        "blocked": lambda: sorted(_signal.pthread_sigmask(_signal.SIG_BLOCK, [])),
-        "pending": lambda: sorted(_signal.sigpending()),
-        "timers": lambda: [_signal.getitimer(n) for n in (0, 1, 2)],
-        "threads": lambda: _thread._count(),
-        "others": lambda: os.kill(-1, 0),
-        "neighbours": lambda: [p for p in range(2, 200) if p != os.getpid() and alive(p)]
-        if os.getppid() == 1 else None,
-    },
-    {
-        "recursion limit": sys.getrecursionlimit,
-        "path": lambda: sys.path,
-        "importers": lambda: [type(part).__name__ for part in (*sys.meta_path, *sys.path_hooks)],
-        "modules": lambda: sorted(sys.modules),
-        "builtins": lambda: sorted((n, type(v).__name__) for n, v in vars(builtins).items()),
-        "random": random.random,
-        "time zone": lambda: (time.tzname, time.timezone),
-        "locale": lambda: _locale.setlocale(_locale.LC_ALL, None),
-        "flags": lambda: str(sys.flags),
-        "garbage": lambda: (gc.isenabled(), gc.get_threshold(), gc.callbacks),
-        "hooks": lambda: (sys.gettrace(), sys.getprofile(), sys.excepthook is sys.__excepthook__),
-        "digits": sys.get_int_max_str_digits,
-        "arguments": lambda: (sys.argv, sys.orig_argv),
-        "streams": lambda: [type(s).__name__ for s in (sys.stdin, sys.stdout, sys.__stdout__)],
-    },
-)
-
-
-def look(part):
-    return {name: told(look) for name, look in LOOKS[part].items()}
-'''

@@ -4,18 +4,25 @@ For systems without zygotes (macOS, Windows). The process gets an empty temporar
 environment of its own, and where the system has them limits on memory, files and CPU time; beyond
 that it can read, write and connect as its user can. Its tests run it on Linux; it was never run on
 the systems that it is for.
+
+Not covered: a process that the program starts in a session of its own is left behind, and so is
+the program itself when the caller is killed; on Windows, any process that it starts. There nothing
+measures CPU time, and a program that goes on computing is stopped at the wall limit.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -25,10 +32,13 @@ from novicegym.grading.pool import WorkerDiedError
 from novicegym.grading.runner import Run
 from novicegym.grading.worker import ENVIRONMENT, WORK_PREFIX
 
+_POSIX = os.name == "posix"
 _CHILD = Path(__file__).with_name("fresh_child.py")
 _NEEDED_ON_WINDOWS = ("SYSTEMROOT", "SYSTEMDRIVE", "TEMP", "TMP")
 _CPU_SIGNALS = [getattr(signal, name, -1) for name in ("SIGPROF", "SIGXCPU")]
-_PAUSE_SECONDS = 0.02
+_PAUSE_MS = 20
+_DEEPEST = 100_000
+_REMOVALS = 5
 
 
 class FreshWorker:
@@ -41,7 +51,6 @@ class FreshWorker:
         self._room = reply_room(limits)
         self._memory_mb = limits.memory_mb
         self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
 
     def run(
         self,
@@ -51,83 +60,162 @@ class FreshWorker:
         answer: Answer | None = None,
     ) -> Run:
         """Run one request. Raises WorkerDiedError when its process cannot be started."""
-        python = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_CHILD)]
-        command = [*self._command, "0", "1"] if self._command else python
-        limits = [] if self._command else [str(cpu_seconds), str(self._memory_mb)]
-        kept = {name: os.environ[name] for name in _NEEDED_ON_WINDOWS if name in os.environ}
-        with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, ignore_cleanup_errors=True) as work:
-            try:
-                self._process = process = subprocess.Popen(
-                    [*command, *limits],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=ENVIRONMENT | kept,
-                    cwd=work,
-                    bufsize=0,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise WorkerDiedError(str(error)) from None
-            late = threading.Event()
+        late = threading.Event()
 
-            def stop() -> None:
-                late.set()
-                self.kill()
+        def stop() -> None:
+            late.set()
+            child.kill()
 
+        with _work_folder() as work:
+            child = _Child(self._command_line(cpu_seconds), work)
             timer = threading.Timer(wall_seconds, stop)
             timer.start()
             try:
-                reply, overflow = self._converse(process, request, answer)
+                reply, overflow = child.converse(request, self._room, answer, late)
                 if overflow:
-                    self.kill()
-                ended = _wait(process)
-                self.kill()  # what it left behind
-            finally:
+                    child.kill()
+                status, used = child.wait()
+            finally:  # also when the caller is interrupted
                 timer.cancel()
                 timer.join()
-        status, used = ended
+                child.kill()
+                child.wait()
         out_of_cpu = status & 0x7F in _CPU_SIGNALS or used > cpu_seconds
         end: Literal["wall", "cpu", "exit"] = "cpu" if out_of_cpu else "exit"
         return Run(reply, "wall" if late.is_set() else end, status, used, overflow)
 
-    def _converse(
-        self, process: subprocess.Popen[bytes], request: bytes, answer: Answer | None
-    ) -> tuple[bytes, bool]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        fd = process.stdout.fileno()
-
-        def receive(size: int) -> bytes:
-            # Where a program of the program's own holds the pipe open, its end never shows.
-            while os.name == "posix" and not select.select([fd], [], [], _PAUSE_SECONDS)[0]:
-                if process.poll() is not None:
-                    return b""
-            return os.read(fd, size)
-
-        with process.stdin, process.stdout:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(framed(request))
-            return read_reply(receive, self._room, answer, process.stdin.write)
+    def _command_line(self, cpu_seconds: float) -> list[str]:
+        if self._command and not _POSIX:  # no limits to set, and exec would be another process
+            return [*self._command, "0", "1"]
+        python = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_CHILD)]
+        return [*python, str(cpu_seconds), str(self._memory_mb), *self._command]
 
     def kill(self) -> None:
-        """End the process, and where the system has groups of processes, its group."""
-        if self._process is not None:
-            with contextlib.suppress(OSError):
-                if os.name == "posix":
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
+        """Nothing runs between two requests."""
 
     def forget(self) -> None:
         """Nothing is kept from one request to the next."""
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Return the status of the process, as `os.wait` gives it, and its seconds of CPU time."""
-    if os.name == "posix" and process.returncode is None:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return status, usage.ru_utime + usage.ru_stime
-    code = process.wait()
-    return (code << 8 if code >= 0 else -code), 0.0
+class _Child:
+    """One process, and on POSIX systems its group."""
+
+    def __init__(self, command: list[str], work: str) -> None:
+        kept = {name: os.environ[name] for name in _NEEDED_ON_WINDOWS if name in os.environ}
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=ENVIRONMENT | kept,
+                cwd=work,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerDiedError(str(error)) from None
+        self._ended: tuple[int, float] | None = None
+
+    def converse(
+        self, request: bytes, room: int, answer: Answer | None, late: threading.Event
+    ) -> tuple[bytes, bool]:
+        """Send the request; return the reply, and whether there was more than its room."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._process.stdin as stdin, self._process.stdout as stdout:
+            fd = stdout.fileno()
+
+            def send(message: bytes) -> None:
+                rest = memoryview(message)
+                while rest:
+                    rest = rest[os.write(stdin.fileno(), rest) :]
+
+            def receive(size: int) -> bytes:
+                if _POSIX and not self._has_more(fd, late):
+                    return b""
+                return os.read(fd, size)
+
+            with contextlib.suppress(OSError):  # it ended before it had read all
+                send(framed(request))
+            return read_reply(receive, room, answer, send)
+
+    def _has_more(self, fd: int, late: threading.Event) -> bool:
+        """Wait for the child's next words. What it started may hold the pipe open without end."""
+        readable = select.poll()
+        readable.register(fd, select.POLLIN)
+        while True:
+            over = self._look()
+            if over and late.is_set():
+                return False
+            if readable.poll(0 if over else _PAUSE_MS):
+                return True
+            if over:
+                return False
+
+    def _look(self, *, until_it_ends: bool = False) -> bool:
+        """Return whether it ended; keep how, and end what it left behind."""
+        if self._ended is None:
+            pid, status, usage = os.wait4(self._process.pid, 0 if until_it_ends else os.WNOHANG)
+            if pid:
+                self.kill()
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self._ended = status, usage.ru_utime + usage.ru_stime
+        return self._ended is not None
+
+    def wait(self) -> tuple[int, float]:
+        """Return its status, as `os.wait` gives it, and its seconds of CPU time."""
+        if not _POSIX:
+            code = self._process.wait()
+            return (code << 8 if code >= 0 else -code), 0.0
+        self._look(until_it_ends=True)
+        assert self._ended is not None
+        return self._ended
+
+    def kill(self) -> None:
+        """End it, and where the system has groups of processes, its group."""
+        with contextlib.suppress(OSError):
+            if not _POSIX:
+                self._process.kill()
+            elif self._ended is None:  # later its number may be another's
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _work_folder() -> Iterator[str]:
+    """An empty folder, removed afterwards."""
+    folder = tempfile.mkdtemp(prefix=WORK_PREFIX)
+    try:
+        yield folder
+    finally:
+        # A process that was just killed may still hold a file, or make one.
+        for _ in range(_REMOVALS):
+            with contextlib.suppress(OSError):
+                _remove(folder)
+                break
+            time.sleep(_PAUSE_MS / 1000)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder, however deep: the folders of its folders are moved up before.
+
+    Links are removed, never followed.
+    """
+    for _ in range(_DEEPEST):
+        names = os.listdir(folder)
+        if not names:
+            break
+        for name in names:
+            inner = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                os.unlink(inner)
+                continue
+            os.chmod(inner, 0o700)
+            for deeper in os.scandir(inner):
+                if deeper.is_dir(follow_symlinks=False):
+                    os.chmod(deeper.path, 0o700)
+                    os.rename(deeper.path, os.path.join(folder, secrets.token_hex(8)))
+                else:
+                    os.unlink(deeper.path)
+            os.rmdir(inner)
+    os.rmdir(folder)

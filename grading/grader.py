@@ -51,7 +51,6 @@ __all__ = ["GRADER_VERSION", "RUNNERS", "Grader", "Limits", "shared_grader"]
 
 _PLANS = 4_096
 _AHEAD = 64
-_CPU_FLOOR = 0.1
 _CPU_WITHOUT_SOLUTION = 0.5
 _CPU_FOR_SOLUTION = 10.0
 _CPU_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -95,7 +94,7 @@ class Grader:
         self._twice = twice
         self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
         self._running: dict[bytes, Future[Verdict]] = {}
-        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
         self._cpu_seconds: dict[bytes, float] = {}
         self._runners: dict[str, Runner] = {}
         self._salts: dict[str, bytes] = {}
@@ -246,11 +245,12 @@ class Grader:
 
     def _plan(self, assignment: Assignment) -> Plan:
         suite = assignment.tests
-        plan = self._plans.get(id(suite))
+        key = (assignment.language, id(suite))
+        plan = self._plans.get(key)
         if plan is None or plan.suite is not suite:
             plan = make_plan(assignment, self._runner(assignment.language))
             with self._lock:
-                self._plans[id(suite)] = plan  # holds the suite, so its id stays taken
+                self._plans[key] = plan  # holds the suite, so its id stays taken
                 if len(self._plans) > _PLANS:
                     self._plans.popitem(last=False)
         return plan
@@ -313,13 +313,15 @@ class Grader:
         if self.limits.cpu_seconds is not None:
             return self.limits.cpu_seconds
         if plan.suite.script is not None or not assignment.solutions:
-            return _CPU_WITHOUT_SOLUTION
+            return max(_CPU_WITHOUT_SOLUTION, runner.cpu_floor)
         solution = assignment.solutions[0]
-        key = plan.digest + solution.encode("utf-8", "surrogatepass")
+        text = f"{assignment.language} {solution}"
+        key = plan.digest + text.encode("utf-8", "surrogatepass")
         known = self._cpu_seconds.get(key)
         if known is None:
             runs = [runner.run(plan.prepared, solution, _CPU_FOR_SOLUTION) for _ in range(2)]
             needed = 10 * min(run.cpu_seconds if run else _CPU_FOR_SOLUTION for run in runs)
+            needed = max(needed, runner.cpu_floor)
             limit = next((step for step in _CPU_STEPS if step >= needed), _CPU_STEPS[-1])
             # Threads may measure at the same time: all go by the first result.
             known = self._cpu_seconds.setdefault(key, limit)

@@ -12,8 +12,8 @@ class Limits:
     cpu_seconds: float | None = None
     """CPU time, the clock that does not run faster on a loaded machine. The test case in which
     it is used up fails, and so do the cases after it. None: ten times what the assignment's
-    first solution needs, rounded up to 1, 2 or 5 times a power of ten, and at least 0.1; 0.5
-    for an assignment without a solution, or with a test script."""
+    first solution needs, rounded up to 1, 2 or 5 times a power of ten, and at least 0.1
+    (1 in JavaScript); 0.5 (1) for an assignment without a solution, or with a test script."""
     wall_seconds: float = 10.0
     """A program that sleeps or waits is stopped here, and no other: one that computes goes on to
     its CPU limit, however little of a busy machine it gets, down to one part in 200 of a core.

@@ -41,6 +41,10 @@ class Runner(Protocol):
     """Runs programs of one language, each in a process of its own. Thread-safe."""
 
     @property
+    def cpu_floor(self) -> float:
+        """Least CPU seconds that a program gets unless the limits say: far above a bare start."""
+
+    @property
     def version(self) -> str:
         """What a verdict depends on beside the program: the interpreter's version."""
 

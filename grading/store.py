@@ -53,33 +53,35 @@ next call of `get` or `put`."""
 _BATCH_SECONDS = 0.5
 _BUSY_SECONDS = 5.0
 """How long to wait for another process's commit: each takes milliseconds."""
+_FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What the use of a file may raise; the last where SQLite's own message quotes a damaged file."""
 _LOG_BYTES = 8 * 1024 * 1024
 _OUTLINES = 4_096
 _CHUNK = 1_000
 
 # AUTOINCREMENT: an id that was given once never means another task, so readers may remember it.
-_TABLES = """
-CREATE TABLE tasks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    digest BLOB NOT NULL UNIQUE,
-    suite BLOB NOT NULL,
-    version BLOB NOT NULL,
-    limits BLOB NOT NULL,
-    outline BLOB NOT NULL,
-    assignment BLOB NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE TABLE verdicts (
-    id INTEGER PRIMARY KEY,
-    key BLOB NOT NULL UNIQUE,
-    task INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    verdict BLOB NOT NULL,
-    code BLOB NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE INDEX verdicts_of_task ON verdicts (task);
-"""
+_TABLES = (
+    """CREATE TABLE tasks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest BLOB NOT NULL UNIQUE,
+        suite BLOB NOT NULL,
+        version BLOB NOT NULL,
+        limits BLOB NOT NULL,
+        outline BLOB NOT NULL,
+        assignment BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    )""",
+    """CREATE TABLE verdicts (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,
+        task INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        verdict BLOB NOT NULL,
+        code BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    )""",
+    "CREATE INDEX verdicts_of_task ON verdicts (task)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class StoreStats:
     path: str
     entries: int
     bytes_on_disk: int
-    """The file and its write-ahead log."""
+    """Of the file and of what SQLite keeps beside it while it is open."""
     suites: int
     versions: dict[str, int]
     """Entries by the version text of the grader that gave the verdict."""
@@ -110,8 +112,8 @@ class StoreStats:
     newest: datetime | None
 
 
-class _OtherSchemaError(sqlite3.DatabaseError):
-    """The file is a database, but no store of this schema version."""
+class _NoStoreError(sqlite3.DatabaseError):
+    """The file is a database, but no store of this version."""
 
 
 class _Entry(NamedTuple):
@@ -163,7 +165,7 @@ class VerdictStore:
                 outline = self._outlines.get(task)
                 if outline is None:
                     outline = self._read_outline(task)
-        except (sqlite3.Error, OSError) as error:
+        except _FAILURES as error:
             self._give_up(error)
             return None
         return None if outline is None else _decode_verdict(row[4], outline)
@@ -190,7 +192,7 @@ class VerdictStore:
                 self._waiting[key] = entry
                 if len(self._waiting) >= _BATCH or time.monotonic() >= self._commit_due:
                     self._commit()
-        except (sqlite3.Error, OSError) as error:
+        except _FAILURES as error:
             self._give_up(error)
 
     def flush(self) -> None:
@@ -198,7 +200,7 @@ class VerdictStore:
         try:
             with self._lock:
                 self._commit()
-        except (sqlite3.Error, OSError) as error:
+        except _FAILURES as error:
             self._give_up(error)
 
     def close(self) -> None:
@@ -225,6 +227,7 @@ class VerdictStore:
         """Count what is stored; an absent file is an empty store."""
         if not self.path.exists():
             return StoreStats(str(self.path), 0, 0, 0, {}, None, None)
+        size = self.bytes_on_disk()  # before it is opened, which makes it larger
         with self._telling(), self._lock:
             self._commit()
             connection = self._open()
@@ -243,11 +246,10 @@ class VerdictStore:
                 )
             }
         oldest, newest = (None if at is None else datetime.fromtimestamp(at, UTC) for at in ends)
-        size = self.bytes_on_disk()
         return StoreStats(str(self.path), entries, size, suites, versions, oldest, newest)
 
     def bytes_on_disk(self) -> int:
-        """Return the size of the file and its write-ahead log."""
+        """Return the size of the file and of what SQLite keeps beside it while it is open."""
         size = 0
         for file in self._files():
             with contextlib.suppress(FileNotFoundError):
@@ -262,8 +264,8 @@ class VerdictStore:
         if not self.path.exists():
             return 0
         with self._telling(), self._lock:
-            self._waiting.clear()
             try:
+                self._commit()
                 connection = self._open()
                 with connection:
                     connection.execute("BEGIN IMMEDIATE")
@@ -272,9 +274,12 @@ class VerdictStore:
                     connection.execute("DELETE FROM tasks")
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            except sqlite3.DatabaseError as error:
+                if connection.execute("PRAGMA integrity_check").fetchall() != [(b"ok",)]:
+                    raise _NoStoreError("it is damaged")
+            except _FAILURES as error:
                 if not _is_no_store(error):
                     raise
+                self._waiting.clear()
                 self._disconnect()
                 for file in self._files():
                     file.unlink(missing_ok=True)
@@ -288,9 +293,9 @@ class VerdictStore:
         try:
             messages = self._read("PRAGMA integrity_check")
         except GraderError as error:
-            if isinstance(error.__cause__, sqlite3.Error) and _is_no_store(error.__cause__):
-                return [str(error.__cause__)]
-            raise
+            if not _is_no_store(error.__cause__):
+                raise
+            return [str(error.__cause__)]
         return [str(message, "utf-8", "replace") for (message,) in messages if message != b"ok"]
 
     def damaged_rows(self, progress: Callable[[int, int], None] | None = None) -> list[str]:
@@ -355,7 +360,7 @@ class VerdictStore:
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except _FAILURES as error:
             raise GraderError(self._explain(error)) from error
 
     def _give_up(self, error: Exception) -> None:
@@ -405,7 +410,7 @@ class VerdictStore:
         failure: Exception | None = None
         try:
             self._commit()
-        except (sqlite3.Error, OSError) as error:
+        except _FAILURES as error:
             failure = error
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -496,7 +501,7 @@ _INSERT_VERDICT = (
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file, with its tables. Raises _OtherSchemaError for another program's database."""
+    """Open the file, with its tables. Raises _NoStoreError for another program's database."""
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -510,25 +515,27 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute("PRAGMA trusted_schema = OFF")
-        if _schema(connection) == 0:
+        if _schema(connection) == (0, []):
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master")
-                if not tables:  # else another process was first
-                    for statement in filter(str.strip, _TABLES.split(";")):
+                if _schema(connection) == (0, []):  # else another process was first
+                    for statement in _TABLES:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        if (schema := _schema(connection)) != SCHEMA_VERSION:
-            raise _OtherSchemaError(f"its schema is {schema}, this novicegym's {SCHEMA_VERSION}")
+        if _schema(connection) != (SCHEMA_VERSION, [table.encode() for table in _TABLES]):
+            raise _NoStoreError("it is not of this version of novicegym, or damaged")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _schema(connection: sqlite3.Connection) -> int:
+def _schema(connection: sqlite3.Connection) -> tuple[int, list[bytes]]:
     [(version,)] = connection.execute("PRAGMA user_version")
-    return int(version)
+    tables = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY rowid"
+    )
+    return version, [sql for (sql,) in tables]
 
 
 def _bytes_used(connection: sqlite3.Connection) -> int:
@@ -577,16 +584,19 @@ def _is_whole(row: tuple[Any, ...]) -> bool:
         return False
 
 
-def _is_busy(error: Exception) -> bool:
+def _is_busy(error: BaseException) -> bool:
     return _error_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _is_no_store(error: Exception) -> bool:
-    damaged = _error_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
-    return damaged or isinstance(error, _OtherSchemaError)
+def _is_no_store(error: BaseException | None) -> bool:
+    if isinstance(error, _NoStoreError | UnicodeDecodeError):
+        return True
+    # SQLITE_ERROR: our statements do not fit the tables.
+    damaged = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
+    return _error_code(error) in damaged
 
 
-def _error_code(error: Exception) -> int:
+def _error_code(error: BaseException | None) -> int:
     """Return SQLite's primary result code; 0 for errors that are not SQLite's."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 

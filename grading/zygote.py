@@ -32,6 +32,7 @@ _MSG_DONTWAIT = 0x40
 SIGKILL = 9
 _CHILD_ENDED = {_signal.SIGCHLD}
 _EXTENSION_SECONDS = 1.0
+_WARM_UPS = 20
 _HERE = __file__.rpartition("/")[0]
 
 
@@ -78,13 +79,17 @@ def main() -> None:
         posix.dup2(null, fd)
     posix.close(null)
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _CHILD_ENDED)  # it is waited for
-    can_clear_up = "pid" in layers or "uid" in layers
+    clear_up = _nothing_left
+    if "pid" in layers:
+        clear_up = _kill_orphans
+    elif "uid" in layers:
+        clear_up = _kill_the_rest
     apart = "uid" in layers or {"pid", "mount"} <= set(layers)
     confine = seccomp.confine_child if "seccomp" in layers and not apart else None
     del lockdown
     gc.collect()
     gc.freeze()
-    _serve(control, supervisor, serve_child, progress, can_clear_up, confine, folder.empty_folder)
+    _serve(control, supervisor, serve_child, progress, clear_up, confine, folder.empty_folder)
 
 
 def _serve(
@@ -92,7 +97,7 @@ def _serve(
     supervisor: int,
     serve_child: Callable[[int, int], None],
     progress: float,
-    can_clear_up: bool,
+    clear_up: Callable[[], float],
     confine: Callable[[], bool] | None,
     empty_folder: Callable[[str], None],
 ) -> None:
@@ -121,8 +126,7 @@ def _serve(
             serve_child(fd, fd)
         posix.close(fd)
         end, status, used = _watch(pid, cpu_limit, wall_limit, progress, masters)
-        if can_clear_up:
-            used += _kill_the_rest()
+        used += clear_up()
         if end == "exit" and used > cpu_limit:  # what processes of its own did counts, too
             end = "cpu"
         if posix.listdir("."):
@@ -172,11 +176,25 @@ def _starter(command: list[str]) -> Callable[[int, int], None]:
     def start(source: int, sink: int) -> None:
         posix.set_inheritable(source, True)
         try:
-            posix.execv(command[0], [*command, str(source), str(sink)])
+            posix.execve(command[0], [*command, str(source), str(sink)], posix.environ)
         finally:
             posix._exit(127)
 
     return start
+
+
+def _nothing_left() -> float:
+    """Where the children may start no process, for there would be no means to find it."""
+    return 0.0
+
+
+def _kill_orphans() -> float:
+    """As process 1 of its namespace: kill and reap what the child started, if there is any."""
+    try:
+        ended, _, usage = posix.wait4(-1, posix.WNOHANG)
+    except ChildProcessError:  # so it is mostly; whatever the child left is a child of process 1
+        return 0.0
+    return _kill_the_rest() + (usage.ru_utime + usage.ru_stime if ended else 0.0)
 
 
 def _kill_the_rest() -> float:
@@ -195,21 +213,28 @@ def _kill_the_rest() -> float:
 
 
 def _warm_up(child: ModuleType) -> None:
-    """Compile and run a little: the first compile of a process builds the AST types."""
-    import random
+    """Compile and run a little, often enough that the interpreter specialises our own code here.
 
+    The first compile of a process builds the AST types; each child would do that anew.
+    """
+    import os
+
+    # `random` would draw a new seed in every child.
+    register, os.register_at_fork = os.register_at_fork, lambda **_: None
     child.settle()
-    random.seed(0)
+    os.register_at_fork = register
     reader, writer = posix.pipe()
-    code = "import random\ndef f(x):\n    return [i for i in x]\nprint(f([1]))\n"
+    code = "def f(x):\n    return [i for i in x]\nprint(f([1]))\n"
     call = child.marshal.dumps(compile("f([1])", "<test>", "eval"))
     cases = (("call", call), ("io", "a\n"))
-    stdin, stdout, stderr, main_module = sys.stdin, sys.stdout, sys.stderr, sys.modules["__main__"]
-    child._run_program(writer, code, None, (), ("sort",), cases, 1000, 4000)
-    child._run_program(writer, "1 +", None, (), (), cases, 1000, 4000)
-    child._run_program(writer, "1 / 0", None, (), (), cases, 1000, 4000)
-    sys.stdin, sys.stdout, sys.stderr = stdin, stdout, stderr
-    sys.modules["__main__"] = main_module
+    kept = {name: sys.modules[name] for name in ("__main__", "builtins")}
+    streams = sys.stdin, sys.stdout, sys.stderr
+    for _ in range(_WARM_UPS):
+        for program in (code, "1 +", "1 / 0"):
+            child._run_program(writer, program, None, (), ("sort",), cases, 1000, 4000)
+            posix.read(reader, 65_536)
+    sys.stdin, sys.stdout, sys.stderr = streams
+    sys.modules.update(kept)
     posix.close(reader)
     posix.close(writer)
 
@@ -236,7 +261,7 @@ def _test_start(command: list[str]) -> str:
     pid = posix.fork()
     if pid == 0:
         try:
-            posix.execv(command[0], [command[0], "--version"])
+            posix.execve(command[0], [command[0], "--version"], posix.environ)
         finally:
             posix._exit(127)
     if posix.waitpid(pid, 0)[1]:

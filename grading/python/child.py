@@ -18,8 +18,8 @@ from _json import encode_basestring_ascii as quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import CodeType
+    from collections.abc import Callable, Iterable
+    from types import CodeType, ModuleType
     from typing import Any
 
     from novicegym.grading import folder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from novicegym.grading.python import encoder, tracebacks
 
 SEED = 0
-"""`random` starts from here in every test case."""
+"""`random` starts from here in every test case of a program that names it."""
 _ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
 _RECURSION_LIMIT = 1_000
 """Python's own; every test case starts with it."""
@@ -38,15 +38,24 @@ _set_recursion_limit = sys.setrecursionlimit
 _getpid = os.getpid
 _write = os.write
 _home = ""
+_PRISTINE = dict(sys.modules["builtins"].__dict__)
+# Made before the fork, and kept: to make one, or to let it go, writes to the reference count of
+# every builtin, and each page of memory that a child writes to is copied first.
+_READY_BUILTINS = 32
+_builtins: list[ModuleType] = []
 _read = os.read
 _encode: Callable[[Any, int], str]
 
 
-class Output(io.TextIOBase):
-    """What a program prints: kept up to a cap, thrown away beyond it."""
+class Output:
+    """What a program prints: kept up to a cap, thrown away beyond it.
+
+    No subclass of an `io` class: those cost ten times as much to make and to let go.
+    """
 
     encoding = "utf-8"
     errors = "backslashreplace"
+    closed = False
 
     def __init__(self, room: int) -> None:
         self.parts: list[str] = []
@@ -71,8 +80,28 @@ class Output(io.TextIOBase):
             self.room -= size
         return size
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        pass
+
+    close = flush
+
+    def reconfigure(self, **_: object) -> None:
+        pass
+
     def writable(self) -> bool:
         return True
+
+    def readable(self) -> bool:
+        return False
+
+    isatty = seekable = readable
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
 
     def text(self) -> str:
         return "".join(self.parts)
@@ -92,6 +121,22 @@ class _Bytes:
         pass
 
 
+class Input(io.StringIO):
+    """What a program reads: text, and by its `buffer` bytes."""
+
+    encoding = "utf-8"
+    _bytes: io.BytesIO | None = None
+
+    @property
+    def buffer(self) -> io.BytesIO:
+        if self._bytes is None:
+            self._bytes = io.BytesIO(self.read().encode("utf-8", "surrogatepass"))
+        return self._bytes
+
+    def reconfigure(self, **_: object) -> None:
+        pass
+
+
 def _input(prompt: object = "", /) -> str:
     """Read one line, as `input` does, and echo no prompt."""
     str(prompt)
@@ -106,9 +151,23 @@ def _quit(code: object = None) -> None:
 
 
 def settle() -> None:
-    """Note the working folder, once for all the children that a zygote forks."""
+    """Make ready what every child needs, once for all that a zygote forks."""
     global _home
+    import random
+
+    random.seed(SEED)
     _home = os.getcwd()
+    while len(_builtins) < _READY_BUILTINS:
+        _builtins.append(_new_builtins())
+
+
+def _new_builtins() -> ModuleType:
+    """Return a module of builtins for one test case, which may do to it what it likes."""
+    module = type(sys)("builtins")
+    module.__dict__.update(_PRISTINE)
+    module.input = _input  # type: ignore[attr-defined]
+    module.exit = module.quit = _quit  # type: ignore[attr-defined]
+    return module
 
 
 def serve(source: int, sink: int) -> None:
@@ -150,33 +209,34 @@ def _run_program(
     room: int,
 ) -> None:
     try:
-        flags = _ONLY_TREE if forbidden else 0
-        program = compile(code.removeprefix("\ufeff"), tracebacks.PROGRAM_FILE, "exec", flags, True)
-        if forbidden:
-            called = _forbidden_call(program, forbidden)
+        text = code.removeprefix("\ufeff")
+        program = compile(text, tracebacks.PROGRAM_FILE, "exec", 0, True)
+        if forbidden and _mentions(program, forbidden):
+            tree = compile(text, tracebacks.PROGRAM_FILE, "exec", _ONLY_TREE, True)
+            called = _forbidden_call(tree, forbidden)
             if called is not None:
                 _send(fd, f'["forbidden",{quote(called[0])},{called[1]}]')
                 return
-            program = compile(program, tracebacks.PROGRAM_FILE, "exec", 0, True)
     except BaseException as error:
         _send(fd, f'["compile",{quote(tracebacks.compile_error(error))}]')
         return
-    # As Python counts them: splitlines would also split at form feeds and their like.
-    lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pid = _getpid()
     home = _home or os.getcwd()
-    pristine = dict(sys.modules["builtins"].__dict__)
+    # From the zygote it comes seeded; only a program that uses it moves it on.
+    seed = setup is not None or "random" in code
     for number, case in enumerate(cases):
         _set_recursion_limit(_RECURSION_LIMIT)
+        # What a case did to builtins or to its folder is not the next one's business.
+        if number >= len(_builtins):
+            _builtins.append(_new_builtins())
+        sys.modules["builtins"] = _builtins[number]
         if number:
-            # What a case did to builtins or to its folder is not the next one's business.
-            builtins = sys.modules["builtins"].__dict__
-            builtins.clear()
-            builtins.update(pristine)
             _chdir(home)
             folder.empty_folder(".")
         _write_files(files)
-        reply = _run_case(program, setup, case, lines, output_room, room)
+        if seed:
+            _seed()
+        reply = _run_case(program, setup, case, code, output_room, room)
         if _getpid() != pid:  # the program forked, and this is the copy
             _exit(0)
         _send(fd, reply)
@@ -187,7 +247,7 @@ def _run_case(
     program: CodeType,
     setup: CodeType | None,
     case: tuple[Any, ...],
-    lines: list[str],
+    source: str,
     output_room: int,
     room: int,
 ) -> str:
@@ -195,18 +255,12 @@ def _run_case(
     kind = case[0]
     main = type(sys)("__main__")
     names = main.__dict__
-    builtins = sys.modules["builtins"]
-    names["__builtins__"] = builtins
+    names["__builtins__"] = sys.modules["builtins"]
     sys.modules["__main__"] = main
-    builtins.input = _input  # type: ignore[attr-defined]
-    builtins.exit = builtins.quit = _quit  # type: ignore[attr-defined]
-    stdin = case[1] if kind == "io" else ""
-    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode("utf-8", "surrogatepass")), "utf-8")
-    out = sys.stdout = Output(output_room)
-    err = sys.stderr = Output(output_room)
-    random = sys.modules.get("random")
-    if random is not None:
-        random.seed(SEED)
+    sys.stdin = Input(case[1] if kind == "io" else "", None)
+    out = Output(output_room)
+    err = Output(output_room)
+    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
     failure = "null"
     value = "null"
     try:
@@ -220,14 +274,14 @@ def _run_case(
             value = _use(names, case, room)
     except SystemExit as error:
         if kind == "call":
-            failure = f'["runtime",{quote(tracebacks.error_text(error, lines))}]'
+            failure = f'["runtime",{quote(tracebacks.error_text(error, source))}]'
         elif error.code is not None and not isinstance(error.code, int):
             err.write(tracebacks.message(error) + "\n")
     except MemoryError as error:
-        failure = f'["memory",{quote(tracebacks.error_text(error, lines))}]'
+        failure = f'["memory",{quote(tracebacks.error_text(error, source))}]'
     except BaseException as error:
         _set_recursion_limit(2 * _RECURSION_LIMIT)  # room to tell of the error
-        failure = f'["runtime",{quote(tracebacks.error_text(error, lines))}]'
+        failure = f'["runtime",{quote(tracebacks.error_text(error, source))}]'
     if kind == "call":
         return f'["case",{value},{quote(out.text()[-1000:])},false,"",{failure}]'
     cut = "true" if out.cut else "false"
@@ -242,10 +296,23 @@ def _use(names: dict[str, Any], case: tuple[Any, ...], room: int) -> str:
     return _encode(names[name] if args is None else names[name](*args, **kwargs), room)
 
 
+def _seed() -> None:
+    random = sys.modules.get("random")
+    if random is not None:
+        random.seed(SEED)
+
+
 def _write_files(files: tuple[tuple[str, str], ...]) -> None:
     for name, text in files:
         with open(name, "w", encoding="utf-8", newline="", errors="surrogatepass") as file:
             file.write(text)
+
+
+def _mentions(program: CodeType, names: tuple[str, ...]) -> bool:
+    """Whether any of the names occurs in the compiled program: a call of it must."""
+    return any(name in names for name in program.co_names) or any(
+        _mentions(part, names) for part in program.co_consts if hasattr(part, "co_names")
+    )
 
 
 def _forbidden_call(tree: Any, forbidden: tuple[str, ...]) -> tuple[str, int] | None:
@@ -295,10 +362,9 @@ def _run_script(
     sys.path.insert(0, "")
     names = {"__name__": "testcase", "__builtins__": sys.modules["builtins"]}
     sys.stdin = io.StringIO("")
-    out = sys.stdout = sys.stderr = Output(output_room)
-    random = sys.modules.get("random")
-    if random is not None:
-        random.seed(SEED)
+    out = Output(output_room)
+    sys.stdout = sys.stderr = out  # type: ignore[assignment]
+    _seed()
     points = "null"
     failure = "null"
     try:
@@ -306,12 +372,11 @@ def _run_script(
         test_passed = names["test_passed"]
         points = _encode(test_passed(), reply_room)  # type: ignore[operator]
     except BaseException as error:
-        lines = source.splitlines()
         by_student = "true" if isinstance(error, autograder.StudentError) else "false"
         message = (
             tracebacks.message(error)
             if by_student == "true"
-            else tracebacks.error_text(error, lines)
+            else tracebacks.error_text(error, source)
         )
         failure = f"[{by_student},{quote(message)}]"
     consulted = "true" if autograder.consulted else "false"

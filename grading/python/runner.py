@@ -19,6 +19,7 @@ from novicegym.grading.verdict import Verdict
 class PythonRunner:
     """Runs programs in the Python this process runs in. Thread-safe."""
 
+    cpu_floor = 0.1
     version = sys.version
     show = staticmethod(show_value)
     prepare = staticmethod(request.prepare)

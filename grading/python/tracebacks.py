@@ -15,8 +15,10 @@ _FRAMES_SHOWN = 6
 _ERROR_CHARS = 2_000
 
 
-def error_text(error: BaseException, lines: list[str]) -> str:
+def error_text(error: BaseException, program: str) -> str:
     """Return the traceback, only the student's own lines of it, as Python words it."""
+    # As Python counts them: splitlines would also split at form feeds and their like.
+    lines = program.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     frames = []
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
