@@ -179,6 +179,8 @@ class SandboxCheck:
             )
             self._looks = 0
             self._fresh = self._look_around()
+            if self._fresh["grade"] != "correct: 6" or "view" in self._fresh:
+                raise GraderError(f"the sandbox cannot grade a right program: {self._fresh}")
             self.layers = self.grader.isolation
             self.rung = self.grader.rung
             # The first script starts the second kind of zygote, which must not look like a change.

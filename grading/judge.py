@@ -189,7 +189,7 @@ def _judge_case(
         passed, actual = False, ""
     else:
         try:
-            value = Opaque("too large") if _huge(tree, case.expected) else decode(tree)
+            value = read_value(tree, case.expected)
             passed = equal_values(value, case.expected, tolerance=case.tolerance, types=case.types)
             actual = show(value)
         except (ValueError, RecursionError, OverflowError):
@@ -197,6 +197,14 @@ def _judge_case(
     if failure is None and not passed:
         outcome = "logical"
     return passed, outcome, actual, error
+
+
+def read_value(tree: Any, expected: Any = None) -> Any:
+    """Return the value a child sent. Raises ValueError, RecursionError or OverflowError.
+
+    A set or dict with far more members than `expected` is opaque.
+    """
+    return Opaque("too large") if _huge(tree, expected) else decode(tree)
 
 
 def _huge(tree: Any, expected: Any) -> bool:

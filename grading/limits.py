@@ -20,6 +20,9 @@ class Limits:
     A verdict at this limit is not remembered."""
     memory_mb: int = 512
     """Address space, the interpreter's own 30 MB included."""
+    processes: int = 0
+    """Threads and processes a program may start. Each process may use `memory_mb` again, and
+    CPU time up to the wall limit before it counts."""
     output_bytes: int = 64 * 1024
     """Printed text kept of one test case, in characters; a program that prints more than that
     fails a case that compares its output."""
@@ -36,5 +39,7 @@ class Limits:
                 f"wall_seconds must be at least cpu_seconds ({self.cpu_seconds}), "
                 f"got {self.wall_seconds}"
             )
+        if self.processes < 0:
+            raise ValueError(f"processes must be at least 0, got {self.processes}")
         if self.memory_mb < 64:
             raise ValueError(f"memory_mb must be at least 64 to start Python, got {self.memory_mb}")

@@ -24,7 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from novicegym.grading import seccomp  # else the zygote puts it here
+    from novicegym.grading import seccomp  # else the zygote puts these here
+
+    grading_folder: str
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _NEWNS, _NEWUTS, _NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -38,19 +40,24 @@ _SYS_LANDLOCK = 444  # create_ruleset; add_rule and restrict_self follow; the sa
 _FIRST_UID, _UIDS = 61_184, 4_000  # the range that systemd sets aside for transient users
 _NEW_ROOT = "/dev/shm"
 _WORK = "/sandbox"
-_PROCESSES = 32
+_INTERPRETER_THREADS = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def lock_down(
-    wanted: frozenset[str], memory_mb: int, work: str, number: int, program: tuple[str, ...]
+    wanted: frozenset[str],
+    memory_mb: int,
+    processes: int,
+    work: str,
+    number: int,
+    program: tuple[str, ...],
 ) -> list[str]:
     """Install every wanted layer the system allows; return their names. The working folder is `.`.
 
-    `work` is the folder to use where there is no private file tree; `number` picks the uid;
-    `program` names the files, first an executable, of an interpreter that is to be started for
-    every submission: () for this one, which forks.
+    `processes` is how many a submission may start, `work` the folder to use where there is no
+    private file tree; `number` picks the uid; `program` names the files, first an executable, of
+    an interpreter that is to be started for every submission: () for this one, which forks.
     """
     sys.stdout.flush()
     machine = os.uname().machine
@@ -75,8 +82,9 @@ def lock_down(
         layers.append("no_new_privs")
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if "rlimits" in wanted:
-        own_uid = "uid" in layers or "user" in layers
-        _limit_resources(memory_mb, limit_processes=own_uid, address_space=not program)
+        _limit_resources(memory_mb, address_space=not program)
+        if "uid" in layers or "user" in layers:  # else the caller's own processes would count
+            _limit_processes(2 + processes + (_INTERPRETER_THREADS if program else 0))
         layers.append("rlimits")
     if "landlock" in wanted and _landlock(work, program):
         layers.append("landlock")
@@ -114,7 +122,10 @@ def _namespaces(wanted: frozenset[str]) -> list[str]:
 
 def _works(step: Callable[[], None]) -> bool:
     """Try a step in a copy of this process: half of it may be allowed, and there is no way back."""
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except BlockingIOError:  # no process more
+        return False
     if pid == 0:
         try:
             step()
@@ -166,6 +177,8 @@ def _private_tree(machine: str, program: tuple[str, ...]) -> None:
         os.makedirs(_NEW_ROOT + path, 0o755, exist_ok=True)
         _mount(path, _NEW_ROOT + path, None, _MS_BIND | _MS_REC, None)
         _read_only(_NEW_ROOT + path)
+    for path in _hidden_folders():
+        _mount("tmpfs", _NEW_ROOT + path, "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, "size=4k")
     for path in ("/dev/null", "/dev/urandom", *program):
         os.makedirs(os.path.dirname(_NEW_ROOT + path), 0o755, exist_ok=True)
         os.close(os.open(_NEW_ROOT + path, os.O_CREAT | os.O_WRONLY, 0o644))
@@ -201,6 +214,18 @@ def _library_folders() -> list[str]:
     return folders
 
 
+def _hidden_folders() -> list[str]:
+    """Return the folders within those where installed packages lie, and with them our answers."""
+    standard = os.path.dirname(os.path.realpath(os.__file__))
+    ours = grading_folder.rpartition("/novicegym/")[0]
+    folders = [f"{standard}/site-packages", f"{standard}/dist-packages"]
+    folders += ["/usr/lib/python3/dist-packages", os.path.realpath(ours) if ours else ""]
+    readable = tuple(f"{path}/" for path in _library_folders())
+    return [
+        path for path in dict.fromkeys(folders) if path.startswith(readable) and os.path.isdir(path)
+    ]
+
+
 def _drop_capabilities(machine: str) -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     nothing = (ctypes.c_uint32 * 6)()
@@ -208,7 +233,7 @@ def _drop_capabilities(machine: str) -> None:
         _libc.syscall(_SYS_CAPSET[machine], header, nothing)
 
 
-def _limit_resources(memory_mb: int, *, limit_processes: bool, address_space: bool) -> None:
+def _limit_resources(memory_mb: int, *, address_space: bool) -> None:
     if address_space:  # an interpreter with a just-in-time compiler reserves far more than it uses
         resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     for name, value in (
@@ -220,8 +245,20 @@ def _limit_resources(memory_mb: int, *, limit_processes: bool, address_space: bo
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
         resource.setrlimit(name, (value, value))
-    if limit_processes:  # counted by uid: with a shared uid the caller's own would count
-        resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
+
+
+def _limit_processes(most: int) -> None:
+    """Limit the processes of this uid, the zygote and its child among them.
+
+    Linux before 5.14 counts those of the caller, too, whose user namespace this is: then there
+    is no room for a child, and no limit.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
+    if _works(lambda: None):
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    else:
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
 
 
 def _landlock(work: str, program: tuple[str, ...]) -> bool:
@@ -240,7 +277,7 @@ def _landlock(work: str, program: tuple[str, ...]) -> bool:
     read = 1 << 2
     execute = 1 << 0 if program else 0
     for path in _library_folders():
-        _allow_path(ruleset, path, execute | read | 1 << 3)
+        _allow_library(ruleset, path, execute | read)
     for path in program:
         _allow_path(ruleset, path, execute | read)
     for path in ("/dev/null", "/dev/urandom"):
@@ -250,6 +287,19 @@ def _landlock(work: str, program: tuple[str, ...]) -> bool:
     installed = _libc.syscall(_SYS_LANDLOCK + 2, ruleset, 0) == 0
     os.close(ruleset)
     return bool(installed)
+
+
+def _allow_library(ruleset: int, path: str, rights: int) -> None:
+    """Allow a folder with all below it but the hidden ones, of which the names can be listed."""
+    hidden = _hidden_folders()
+    if path in hidden:
+        return
+    if any(folder.startswith(path + "/") for folder in hidden):
+        _allow_path(ruleset, path, 1 << 3)
+        for name in os.listdir(path):
+            _allow_library(ruleset, f"{path}/{name}", rights)
+    else:
+        _allow_path(ruleset, path, rights | (1 << 3 if os.path.isdir(path) else 0))
 
 
 def _allow_path(ruleset: int, path: str, rights: int) -> None:

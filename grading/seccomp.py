@@ -35,7 +35,7 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "shutdown": (48, 210), "getsockname": (51, 204), "getpeername": (52, 205),
     "socketpair": (53, 199), "getsockopt": (55, 209), "fork": (57, None), "vfork": (58, None),
     "exit": (60, 93), "wait4": (61, 260), "kill": (62, 129), "uname": (63, 160),
-    "fcntl": (72, 25), "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83),
+    "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83),
     "truncate": (76, 45), "ftruncate": (77, 46), "getdents": (78, None), "getcwd": (79, 17),
     "chdir": (80, 49), "fchdir": (81, 50), "rename": (82, None), "mkdir": (83, None),
     "rmdir": (84, None), "creat": (85, None), "link": (86, None), "unlink": (87, None),
@@ -65,10 +65,13 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
 # fmt: on
 # Allowed by what their arguments are.
 _IOCTL, _CLONE, _PRCTL, _PRLIMIT, _CLONE3 = (16, 29), (56, 220), (157, 167), (302, 261), (435, 435)
-_EXECVE = (59, 221)
+_FCNTL, _EXECVE = (72, 25), (59, 221)
 _CHMODS, _SIGNALS, _FORKS = ("chmod", "fchmod", "fchmodat"), ("kill", "tgkill"), ("fork", "vfork")
 _NEW_NAMESPACE, _THREAD = 0x7E020080, 0x00010000  # flags of clone
-_IOCTLS = (0x5401, 0x5450, 0x5451)  # is it a terminal; inheritable or not
+_IOCTLS = (0x5401, 0x5450, 0x5451, 0x5421)  # is it a terminal; inheritable or not; blocking or not
+# Commands of fcntl that change a file for others, or have signals sent in this process's name:
+# SETOWN SETSIG SETOWN_EX SETLEASE NOTIFY SET_RW_HINT SET_FILE_RW_HINT.
+_FCNTLS = (8, 10, 15, 1024, 1026, 1036, 1038)
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24  # where they lie in a call's record
@@ -107,6 +110,10 @@ def allow_listed_calls(*, exec_too: bool = False) -> bool:
     for request in _IOCTLS:
         program += [(_EQUAL, 0, 1, request), (_RETURN, 0, 0, _ALLOW)]
     program.append((_RETURN, 0, 0, _EPERM))
+    program += [(_EQUAL, 0, 2 + 2 * len(_FCNTLS), _FCNTL[column]), (_LOAD, 0, 0, _ARGUMENT_1)]
+    for command in _FCNTLS:
+        program += [(_EQUAL, 0, 1, command), (_RETURN, 0, 0, _EPERM)]
+    program.append((_RETURN, 0, 0, _ALLOW))
     allowed = _numbers(_CALLS, column) + ([_EXECVE[column]] if exec_too else [])
     for number in allowed:
         program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]

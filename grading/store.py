@@ -413,7 +413,7 @@ class VerdictStore:
         except _FAILURES as error:
             failure = error
         if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*_FAILURES):
                 self._connection.close()
             self._connection = None
         return failure

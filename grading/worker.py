@@ -74,22 +74,15 @@ class ZygoteWorker:
         self._work = tempfile.mkdtemp(prefix=WORK_PREFIX)
         zygote = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_ZYGOTE)]
         fd = theirs.fileno()
-        wanted = ",".join(sorted(layers))
+        budget = [str(limits.memory_mb), str(limits.processes)]
+        settings = [str(fd), *budget, self._work, ",".join(sorted(layers)), str(PROGRESS)]
         # Where the interpreter's own library may lie; the zygote takes it out again.
         libraries = {"LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")}
         self._control = ours
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [
-                        *zygote,
-                        str(fd),
-                        str(limits.memory_mb),
-                        self._work,
-                        wanted,
-                        str(PROGRESS),
-                        *command,
-                    ],
+                    [*zygote, *settings, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
@@ -170,6 +163,8 @@ class ZygoteWorker:
                 process.wait()
             if process.stderr is not None:
                 process.stderr.close()
+        if os.path.islink(self._work):  # by a program, where no layer forbids it
+            os.unlink(self._work)
         shutil.rmtree(self._work, ignore_errors=True)
 
     def forget(self) -> None:

@@ -49,16 +49,18 @@ def _load(name: str, **names: object) -> ModuleType:
 
 def main() -> None:
     """Lock down, warm up, report the layers in force, then serve until the supervisor ends."""
-    descriptor, memory_mb, work = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    wanted, progress = frozenset(sys.argv[4].split(",")), float(sys.argv[5])
-    command = sys.argv[6:]
-    posix.environ.pop(b"LD_LIBRARY_PATH", None)  # read by now; programs see the same everywhere
+    descriptor, memory_mb, processes = map(int, sys.argv[1:4])
+    work, wanted, progress = sys.argv[4], frozenset(sys.argv[5].split(",")), float(sys.argv[6])
+    command = sys.argv[7:]
+    # Read by now; programs see the same environment everywhere.
+    posix.environ.pop(b"LD_LIBRARY_PATH", None)
+    posix.unsetenv(b"LD_LIBRARY_PATH")
     sys.argv = sys.orig_argv = [""]  # a program reads no paths of this machine there
     # As process 1 of its namespace it gets no signal from a child, but for those it handles.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     supervisor, number = posix.pidfd_open(posix.getppid()), posix.getpid()
     seccomp = _load("seccomp")
-    lockdown = _load("lockdown", seccomp=seccomp)
+    lockdown = _load("lockdown", seccomp=seccomp, grading_folder=_HERE)
     folder = _load("folder")
     if command:
         serve_child = _starter(command)
@@ -66,7 +68,7 @@ def main() -> None:
         parts = {name: _load(f"python/{name}") for name in ("encoder", "tracebacks")}
         child = _load("python/child", **parts, folder=folder, autograder=_load("python/cs110"))
         serve_child = child.serve
-    layers = lockdown.lock_down(wanted, memory_mb, work, number, tuple(command[:1]))
+    layers = lockdown.lock_down(wanted, memory_mb, processes, work, number, tuple(command[:1]))
     control = socket(fileno=descriptor)
     problem = _test_start(command) if command else _test_library()
     if not problem and not command:
@@ -74,10 +76,6 @@ def main() -> None:
     control.send((f"error {problem}" if problem else "ready " + " ".join(layers)).encode())
     if problem:
         posix._exit(1)
-    null = posix.open("/dev/null", posix.O_RDWR)
-    for fd in (0, 1, 2):
-        posix.dup2(null, fd)
-    posix.close(null)
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _CHILD_ENDED)  # it is waited for
     clear_up = _nothing_left
     if "pid" in layers:
@@ -85,7 +83,8 @@ def main() -> None:
     elif "uid" in layers:
         clear_up = _kill_the_rest
     apart = "uid" in layers or {"pid", "mount"} <= set(layers)
-    confine = seccomp.confine_child if "seccomp" in layers and not apart else None
+    # Another interpreter needs threads, which a limit cannot tell from processes: a filter can.
+    confine = seccomp.confine_child if "seccomp" in layers and (command or not apart) else None
     del lockdown
     gc.collect()
     gc.freeze()
@@ -99,7 +98,7 @@ def _serve(
     progress: float,
     clear_up: Callable[[], float],
     confine: Callable[[], bool] | None,
-    empty_folder: Callable[[str], None],
+    empty_folder: Callable[[str], bool],
 ) -> None:
     """Serve. With `confine`, the children are confined further by it."""
     masters = select.poll()
@@ -120,6 +119,7 @@ def _serve(
             posix.setsid()
             posix.close(control.detach())
             posix.close(supervisor)
+            _open_streams()
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _CHILD_ENDED)
             if confine is not None:
                 confine()
@@ -129,11 +129,17 @@ def _serve(
         used += clear_up()
         if end == "exit" and used > cpu_limit:  # what processes of its own did counts, too
             end = "cpu"
-        if posix.listdir("."):
-            empty_folder(".")
-            if posix.listdir("."):  # the next program would find it
-                posix._exit(1)
+        if not empty_folder("."):  # the next program would find what is left
+            posix._exit(1)
         control.send(f"{end} {status} {used:.6f}".encode())
+
+
+def _open_streams() -> None:
+    """Give a child its own descriptors 0 to 2: flags on shared ones would outlive it."""
+    null = posix.open("/dev/null", posix.O_RDWR)
+    for fd in (0, 1, 2):
+        posix.dup2(null, fd)
+    posix.close(null)
 
 
 def _watch(

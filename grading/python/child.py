@@ -231,8 +231,8 @@ def _run_program(
             _builtins.append(_new_builtins())
         sys.modules["builtins"] = _builtins[number]
         if number:
+            folder.empty_folder(home)
             _chdir(home)
-            folder.empty_folder(".")
         _write_files(files)
         if seed:
             _seed()

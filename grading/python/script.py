@@ -29,7 +29,15 @@ from novicegym.courses.model import Assignment
 from novicegym.courses.suite import TestScript
 from novicegym.errors import GraderError
 from novicegym.grading.canonical import Opaque, decode
-from novicegym.grading.judge import BROKE_OUT, MALFORMED, Plan, clean, overall, read_lines
+from novicegym.grading.judge import (
+    BROKE_OUT,
+    MALFORMED,
+    Plan,
+    clean,
+    overall,
+    read_lines,
+    read_value,
+)
 from novicegym.grading.limits import Limits
 from novicegym.grading.pool import TRIES, Pool, WorkerDiedError
 from novicegym.grading.python.request import program_request
@@ -82,7 +90,7 @@ class _Answers:
         if error:
             return "error", error, printed
         try:
-            value = decode(tree)
+            value = read_value(tree)
         except (ValueError, RecursionError, OverflowError):
             return "error", MALFORMED, printed
         if isinstance(value, Opaque):
