@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import secrets
 import select
 import shutil
@@ -267,6 +266,8 @@ def _status(pid: int | str) -> dict[str, str]:
 
 def _of_process(pid: int) -> dict[str, str]:
     """Return what one process can change of another that it may not."""
+    import resource  # Windows has none
+
     status = _status(pid)
     limits = {
         name: resource.prlimit(pid, getattr(resource, name))

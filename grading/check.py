@@ -16,7 +16,6 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -294,4 +293,6 @@ def wrong_verdict(attack: Attack, verdict: Verdict) -> list[str]:
 
 
 def _peak_mb() -> int:
+    import resource  # Windows has none
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

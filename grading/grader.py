@@ -158,6 +158,8 @@ class Grader:
                 yield waiting.popleft().result()
         finally:  # also when the consumer stops, or is interrupted
             executor.shutdown(cancel_futures=True)
+            if self._store is not None:
+                self._store.flush()
 
     def grade_batch(
         self,

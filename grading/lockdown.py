@@ -24,9 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from novicegym.grading import seccomp  # else the zygote puts these here
-
-    grading_folder: str
+    from novicegym.grading import seccomp  # else the zygote puts it here
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _NEWNS, _NEWUTS, _NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -106,18 +104,20 @@ def _namespaces(wanted: frozenset[str]) -> list[str]:
     """Enter new namespaces and fork, so that the zygote goes on as process 1 of its own."""
     names = [name for name in _NAMESPACES if name in wanted]
     flags = sum(_NAMESPACES[name] for name in names)
-    ways = [flags, flags | _NEWUSER] if names else []
-    way = next((way for way in ways if _works(lambda way=way: _unshare(way))), 0)
-    if not way:
+    if not names:
         return []
-    _unshare(way)
+    if not _works(lambda: _unshare(flags)):
+        flags |= _NEWUSER
+        if not _works(lambda: _unshare(flags)):
+            return []
+    _unshare(flags)
     pid = os.fork()
     if pid:
         # The outer process only stands for the zygote in its supervisor's process table.
         os.closerange(0, 256)
         _, status = os.waitpid(pid, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    return names + (["user"] if way & _NEWUSER else [])
+    return names + (["user"] if flags & _NEWUSER else [])
 
 
 def _works(step: Callable[[], None]) -> bool:
@@ -215,15 +215,12 @@ def _library_folders() -> list[str]:
 
 
 def _hidden_folders() -> list[str]:
-    """Return the folders within those where installed packages lie, and with them our answers."""
+    """Return the folders within those where packages lie, ours with its answers among them."""
     standard = os.path.dirname(os.path.realpath(os.__file__))
-    ours = grading_folder.rpartition("/novicegym/")[0]
-    folders = [f"{standard}/site-packages", f"{standard}/dist-packages"]
-    folders += ["/usr/lib/python3/dist-packages", os.path.realpath(ours) if ours else ""]
+    names = ("site-packages", "dist-packages")
+    folders = [f"{path}/{name}" for path in (standard, "/usr/lib/python3") for name in names]
     readable = tuple(f"{path}/" for path in _library_folders())
-    return [
-        path for path in dict.fromkeys(folders) if path.startswith(readable) and os.path.isdir(path)
-    ]
+    return [path for path in folders if path.startswith(readable) and os.path.isdir(path)]
 
 
 def _drop_capabilities(machine: str) -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import json
 import os
 import random
 import sqlite3
@@ -28,73 +27,46 @@ import threading
 import time
 import warnings
 import weakref
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from fractions import Fraction
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from novicegym.courses.assignment_lines import assignment_from_json, assignment_to_json
-from novicegym.courses.model import Assignment
 from novicegym.errors import GraderError
-from novicegym.grading.limits import Limits
-from novicegym.grading.verdict import CaseResult, Verdict
+from novicegym.grading.store_file import (
+    BUSY_SECONDS,
+    FAILURES,
+    NoStoreError,
+    bytes_used,
+    connect,
+    is_busy,
+    is_no_store,
+)
+from novicegym.grading.store_rows import (
+    INSERT_VERDICT,
+    SELECT_ONE,
+    Entry,
+    StoredRequest,
+    Task,
+    checksum,
+    decode_verdict,
+    from_json_bytes,
+    is_whole,
+    new_entry,
+    task_id,
+)
+from novicegym.grading.verdict import Verdict
 
-SCHEMA_VERSION = 1
-"""Raised whenever the tables or the encoding of a row change."""
+__all__ = ["StoreStats", "StoredRequest", "VerdictStore", "default_store"]
 
 _BATCH = 64
 """Verdicts of one commit while they come fast; none waits longer than `_BATCH_SECONDS` for the
 next call of `get` or `put`."""
 _BATCH_SECONDS = 0.5
-_BUSY_SECONDS = 5.0
-"""How long to wait for another process's commit: each takes milliseconds."""
-_FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)
-"""What the use of a file may raise; the last where SQLite's own message quotes a damaged file."""
-_LOG_BYTES = 8 * 1024 * 1024
 _OUTLINES = 4_096
 _CHUNK = 1_000
-
-# AUTOINCREMENT: an id that was given once never means another task, so readers may remember it.
-_TABLES = (
-    """CREATE TABLE tasks (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        digest BLOB NOT NULL UNIQUE,
-        suite BLOB NOT NULL,
-        version BLOB NOT NULL,
-        limits BLOB NOT NULL,
-        outline BLOB NOT NULL,
-        assignment BLOB NOT NULL,
-        checksum INTEGER NOT NULL
-    )""",
-    """CREATE TABLE verdicts (
-        id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL UNIQUE,
-        task INTEGER NOT NULL,
-        at INTEGER NOT NULL,
-        verdict BLOB NOT NULL,
-        code BLOB NOT NULL,
-        checksum INTEGER NOT NULL
-    )""",
-    "CREATE INDEX verdicts_of_task ON verdicts (task)",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRequest:
-    """What a verdict was given on: enough to grade it again."""
-
-    assignment: Assignment
-    digest: bytes
-    """Hash of the part of the assignment that verdicts depend on: its suite."""
-    code: str
-    limits: Limits
-    version: str
-    """The grader's version text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +84,6 @@ class StoreStats:
     newest: datetime | None
 
 
-class _NoStoreError(sqlite3.DatabaseError):
-    """The file is a database, but no store of this version."""
-
-
-class _Entry(NamedTuple):
-    """A verdict that waits to be committed."""
-
-    verdict: Verdict
-    request: StoredRequest
-    task: bytes
-    outline: bytes
-    body: bytes
-    code: bytes
-
-
 class VerdictStore:
     """Verdicts on disk under the hash of all they depend on.
 
@@ -141,7 +98,7 @@ class VerdictStore:
         self.max_mb = max_mb
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._waiting: dict[bytes, _Entry] = {}
+        self._waiting: dict[bytes, Entry] = {}
         self._commit_due = 0.0
         self._outlines: dict[int, list[list[str]]] = {}
         self._off = False
@@ -158,41 +115,29 @@ class VerdictStore:
                         return entry.verdict
                     if time.monotonic() >= self._commit_due:
                         self._commit()
-                row = self._open().execute(_SELECT_ONE, (key,)).fetchone()
-                if row is None or not _is_whole(row):
+                row = self._open().execute(SELECT_ONE, (key,)).fetchone()
+                if row is None or not is_whole(row):
                     return None
                 task = row[2]
                 outline = self._outlines.get(task)
                 if outline is None:
                     outline = self._read_outline(task)
-        except _FAILURES as error:
+        except FAILURES as error:
             self._give_up(error)
             return None
-        return None if outline is None else _decode_verdict(row[4], outline)
+        return None if outline is None else decode_verdict(row[4], outline)
 
     def put(self, key: bytes, verdict: Verdict, request: StoredRequest) -> None:
         """Keep a verdict. Committed with others: see `flush`."""
         if self._off:
             return
-        outline = _json_bytes([(case.name, case.call, case.expected) for case in verdict.cases])
-        limits = _limits_bytes(request.limits)
-        # The first solution may set the CPU limit: assignments that differ there are two tasks.
-        solution = "".join(request.assignment.solutions[:1]).encode("utf-8", "surrogatepass")
-        shared = (request.version.encode(), limits, request.digest, outline, solution)
-        entry = _Entry(
-            verdict,
-            request,
-            blake2b(b"\0".join(shared), digest_size=16).digest(),
-            outline,
-            _encode_verdict(verdict),
-            zlib.compress(request.code.encode("utf-8", "surrogatepass"), 1),
-        )
+        entry = new_entry(verdict, request)
         try:
             with self._lock:
                 self._waiting[key] = entry
                 if len(self._waiting) >= _BATCH or time.monotonic() >= self._commit_due:
                     self._commit()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._give_up(error)
 
     def flush(self) -> None:
@@ -200,7 +145,7 @@ class VerdictStore:
         try:
             with self._lock:
                 self._commit()
-        except _FAILURES as error:
+        except FAILURES as error:
             self._give_up(error)
 
     def close(self) -> None:
@@ -275,9 +220,9 @@ class VerdictStore:
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 if connection.execute("PRAGMA integrity_check").fetchall() != [(b"ok",)]:
-                    raise _NoStoreError("it is damaged")
-            except _FAILURES as error:
-                if not _is_no_store(error):
+                    raise NoStoreError("it is damaged")
+            except FAILURES as error:
+                if not is_no_store(error):
                     raise
                 self._waiting.clear()
                 self._disconnect()
@@ -293,7 +238,7 @@ class VerdictStore:
         try:
             messages = self._read("PRAGMA integrity_check")
         except GraderError as error:
-            if not _is_no_store(error.__cause__):
+            if not is_no_store(error.__cause__):
                 raise
             return [str(error.__cause__)]
         return [str(message, "utf-8", "replace") for (message,) in messages if message != b"ok"]
@@ -308,12 +253,12 @@ class VerdictStore:
         found, tasks = [], set()
         for row in self._rows("tasks"):
             tasks.add(row[0])
-            if not _is_whole(row):
+            if not is_whole(row):
                 found.append(f"task {row[0]} does not match its checksum")
         [(total,)] = self._read("SELECT count(*) FROM verdicts")
         for done, row in enumerate(self._rows("verdicts"), 1):
             name = row[1].hex() if isinstance(row[1], bytes) else repr(row[1])
-            if not _is_whole(row):
+            if not is_whole(row):
                 found.append(f"verdict {name} does not match its checksum")
             elif row[2] not in tasks:
                 found.append(f"verdict {name}: task {row[2]} is missing")
@@ -329,7 +274,7 @@ class VerdictStore:
             return
         wanted = {version.encode() for version in versions}
         tasks = {
-            row[0]: _Task(row) for row in self._rows("tasks") if row[3] in wanted and _is_whole(row)
+            row[0]: Task(row) for row in self._rows("tasks") if row[3] in wanted and is_whole(row)
         }
         chosen = [
             number
@@ -340,7 +285,7 @@ class VerdictStore:
             chosen = sorted(random.Random(seed).sample(chosen, count))
         for number in chosen:
             for row in self._read("SELECT * FROM verdicts WHERE id = ?", (number,)):
-                if _is_whole(row):
+                if is_whole(row):
                     yield row[1], *tasks[row[2]].decode(row)
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -360,7 +305,7 @@ class VerdictStore:
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except _FAILURES as error:
+        except FAILURES as error:
             raise GraderError(self._explain(error)) from error
 
     def _give_up(self, error: Exception) -> None:
@@ -375,10 +320,10 @@ class VerdictStore:
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def _explain(self, error: Exception) -> str:
-        if _is_no_store(error):
+        if is_no_store(error):
             advice = "start it anew with `novicegym cache clear`"
-        elif _is_busy(error):
-            advice = f"another process has held it for {_BUSY_SECONDS:g} s: see which one hangs"
+        elif is_busy(error):
+            advice = f"another process has held it for {BUSY_SECONDS:g} s: see which one hangs"
         else:
             advice = "set NOVICEGYM_CACHE to a folder with space that you may write, or to off"
         return f"the verdict store {self.path} cannot be used ({error}): {advice}"
@@ -393,13 +338,13 @@ class VerdictStore:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):  # students' programs are not for others
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            deadline = time.monotonic() + _BUSY_SECONDS
+            deadline = time.monotonic() + BUSY_SECONDS
             while self._connection is None:
                 try:
-                    self._connection = _connect(self.path)
+                    self._connection = connect(self.path)
                 except sqlite3.OperationalError as error:
                     # SQLite does not wait by itself where two processes make one file.
-                    if not _is_busy(error) or time.monotonic() >= deadline:
+                    if not is_busy(error) or time.monotonic() >= deadline:
                         raise
                     time.sleep(0.01)
             self._outlines.clear()
@@ -410,10 +355,10 @@ class VerdictStore:
         failure: Exception | None = None
         try:
             self._commit()
-        except _FAILURES as error:
+        except FAILURES as error:
             failure = error
         if self._connection is not None:
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(*FAILURES):
                 self._connection.close()
             self._connection = None
         return failure
@@ -429,9 +374,9 @@ class VerdictStore:
                 for key, entry in self._waiting.items():
                     task = tasks.get(entry.task)
                     if task is None:
-                        task = tasks[entry.task] = _task_id(connection, entry)
+                        task = tasks[entry.task] = task_id(connection, entry)
                     values = (key, task, now, entry.body, entry.code)
-                    connection.execute(_INSERT_VERDICT, (*values, _checksum(values)))
+                    connection.execute(INSERT_VERDICT, (*values, checksum(values)))
             self._waiting.clear()
         self._commit_due = time.monotonic() + _BATCH_SECONDS
 
@@ -442,9 +387,9 @@ class VerdictStore:
         file stays at the limit and never needs to shrink.
         """
         limit = self.max_mb * 1024 * 1024
-        if _bytes_used(connection) <= limit:
+        if bytes_used(connection) <= limit:
             return
-        while _bytes_used(connection) > 0.98 * limit:
+        while bytes_used(connection) > 0.98 * limit:
             [(first, last)] = connection.execute("SELECT min(id), max(id) FROM verdicts")
             if first is None:
                 return
@@ -457,11 +402,11 @@ class VerdictStore:
 
     def _read_outline(self, task: int) -> list[list[str]] | None:
         row = self._open().execute("SELECT * FROM tasks WHERE id = ?", (task,)).fetchone()
-        if row is None or not _is_whole(row):
+        if row is None or not is_whole(row):
             return None
         if len(self._outlines) >= _OUTLINES:
             self._outlines.clear()
-        outline: list[list[str]] = _from_json_bytes(row[5])
+        outline: list[list[str]] = from_json_bytes(row[5])
         self._outlines[task] = outline
         return outline
 
@@ -490,165 +435,6 @@ def default_store() -> VerdictStore | None:
 @functools.cache
 def _store_at(path: Path) -> VerdictStore:
     return VerdictStore(path)
-
-
-_SELECT_ONE = "SELECT * FROM verdicts WHERE key = ?"
-# Whoever comes later replaces: a row that is there already is the same, or damaged.
-_INSERT_VERDICT = (
-    "INSERT OR REPLACE INTO verdicts (key, task, at, verdict, code, checksum)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
-)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file, with its tables. Raises _NoStoreError for another program's database."""
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.text_factory = bytes  # a damaged row may hold any bytes
-        [(mode,)] = connection.execute("PRAGMA journal_mode = WAL")
-        if mode != b"wal":
-            raise sqlite3.OperationalError("no write-ahead log on this file system")
-        # No fsync but when the log is copied back: a power cut may cost verdicts, not the file.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        connection.execute("PRAGMA secure_delete = OFF")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        if _schema(connection) == (0, []):
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                if _schema(connection) == (0, []):  # else another process was first
-                    for statement in _TABLES:
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        if _schema(connection) != (SCHEMA_VERSION, [table.encode() for table in _TABLES]):
-            raise _NoStoreError("it is not of this version of novicegym, or damaged")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _schema(connection: sqlite3.Connection) -> tuple[int, list[bytes]]:
-    [(version,)] = connection.execute("PRAGMA user_version")
-    tables = connection.execute(
-        "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY rowid"
-    )
-    return version, [sql for (sql,) in tables]
-
-
-def _bytes_used(connection: sqlite3.Connection) -> int:
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
-
-
-def _task_id(connection: sqlite3.Connection, entry: _Entry) -> int:
-    """Return the id of what the entry shares with others, after writing it where it is new."""
-    row = connection.execute("SELECT * FROM tasks WHERE digest = ?", (entry.task,)).fetchone()
-    if row is not None and _is_whole(row):
-        return int(row[0])
-    request = entry.request
-    values = (
-        entry.task,
-        request.digest,
-        request.version.encode(),
-        _limits_bytes(request.limits),
-        entry.outline,
-        zlib.compress(_json_bytes(assignment_to_json(request.assignment))),
-    )
-    cursor = connection.execute(
-        "INSERT OR REPLACE INTO tasks"
-        " (digest, suite, version, limits, outline, assignment, checksum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*values, _checksum(values)),
-    )
-    return int(cursor.lastrowid or 0)
-
-
-def _checksum(values: Iterable[Any]) -> int:
-    total = 0
-    for value in values:
-        total = zlib.crc32(value if type(value) is bytes else b"%d" % value, total)
-    return total
-
-
-def _is_whole(row: tuple[Any, ...]) -> bool:
-    """Whether a row, from its id to its checksum, is as it was written."""
-    try:
-        return bool(_checksum(row[1:-1]) == row[-1])
-    except TypeError:  # the damage is in a value's type
-        return False
-
-
-def _is_busy(error: BaseException) -> bool:
-    return _error_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _is_no_store(error: BaseException | None) -> bool:
-    if isinstance(error, _NoStoreError | UnicodeDecodeError):
-        return True
-    # SQLITE_ERROR: our statements do not fit the tables.
-    damaged = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
-    return _error_code(error) in damaged
-
-
-def _error_code(error: BaseException | None) -> int:
-    """Return SQLite's primary result code; 0 for errors that are not SQLite's."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _json_bytes(value: object) -> bytes:
-    # Not as ASCII: two lone surrogates side by side would come back as one character.
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _from_json_bytes(text: bytes) -> Any:
-    return json.loads(str(text, "utf-8", "surrogatepass"))
-
-
-@functools.lru_cache
-def _limits_bytes(limits: Limits) -> bytes:
-    return _json_bytes(asdict(limits))
-
-
-def _encode_verdict(verdict: Verdict) -> bytes:
-    """Return the verdict without its outline: what the cases share with other verdicts."""
-    cases = [(case.passed, case.outcome, case.actual, case.error) for case in verdict.cases]
-    grade = (verdict.grade.numerator, verdict.grade.denominator)
-    rest = (verdict.outcome, verdict.message, verdict.stable)
-    return zlib.compress(_json_bytes((*grade, *rest, cases)), 1)
-
-
-def _decode_verdict(body: bytes, outline: list[list[str]]) -> Verdict:
-    above, below, outcome, message, stable, cases = _from_json_bytes(zlib.decompress(body))
-    results = [
-        CaseResult(name, passed, kind, call, expected, actual, error)
-        for (name, call, expected), (passed, kind, actual, error) in zip(
-            outline, cases, strict=True
-        )
-    ]
-    return Verdict(Fraction(above, below), outcome, tuple(results), message, stable)
-
-
-class _Task:
-    """What many entries share, decoded once."""
-
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        _, _, self.suite, version, limits, outline, assignment, _ = row
-        self.version = str(version, "utf-8")
-        self.limits = Limits(**_from_json_bytes(limits))
-        self.outline = _from_json_bytes(outline)
-        self.assignment = assignment_from_json(_from_json_bytes(zlib.decompress(assignment)))
-
-    def decode(self, row: tuple[Any, ...]) -> tuple[Verdict, StoredRequest]:
-        code = str(zlib.decompress(row[5]), "utf-8", "surrogatepass")
-        request = StoredRequest(self.assignment, self.suite, code, self.limits, self.version)
-        return _decode_verdict(row[4], self.outline), request
 
 
 # A connection must not cross a fork, not even unused: SQLite would take the parent's locks for

@@ -287,7 +287,8 @@
     }
 
     remove(timer) {
-      if (timer) timer.every = 0;
+      if (typeof timer !== "object" || timer === null) return;
+      timer.every = 0;
       const at = this.queue.indexOf(timer);
       if (at >= 0) this.queue.splice(at, 1);
     }
@@ -417,7 +418,7 @@
 
     files() {
       const { input, out, err } = this;
-      const outputs = { 1: out, 2: err, "/dev/stdout": out, "/dev/stderr": err };
+      const outputs = new Map([[1, out], [2, err], ["/dev/stdout", out], ["/dev/stderr", err]]);
       const own = Object.create(fs);
       own.readFileSync = (path, options) => {
         if (path !== 0 && path !== "/dev/stdin") return fs.readFileSync(path, options);
@@ -431,12 +432,12 @@
         return input.take(size).copy(buffer, start);
       };
       own.writeFileSync = (path, data, ...rest) => {
-        if (!Object.hasOwn(outputs, path)) return fs.writeFileSync(path, data, ...rest);
-        outputs[path].write(data);
+        if (!outputs.has(path)) return fs.writeFileSync(path, data, ...rest);
+        outputs.get(path).write(data);
       };
       own.writeSync = (fd, data, ...rest) => {
-        if (!Object.hasOwn(outputs, fd)) return fs.writeSync(fd, data, ...rest);
-        outputs[fd].write(data);
+        if (!outputs.has(fd)) return fs.writeSync(fd, data, ...rest);
+        outputs.get(fd).write(data);
         return Buffer.byteLength(data);
       };
       return own;

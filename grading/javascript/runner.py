@@ -1,7 +1,7 @@
 """Runs JavaScript programs, each in a fresh `node` process: what child.js does there.
 
 Covered: call cases, whose call is a JavaScript expression, and stdin/stdout cases. A zygote puts on
-all layers of isolation and starts node for every submission (some 30 ms each, which count as its
+all layers of isolation and starts node for every submission (some 50 ms each, which count as its
 CPU time); on systems without zygotes see fresh.py. Expected answers are plain Python values: None
 stands for null and undefined, a dict with text keys for an object or a Map, a set for a Set. There
 is one kind of number, so a suite's types="strict" has no use here.

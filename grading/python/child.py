@@ -260,7 +260,7 @@ def _run_case(
     sys.stdin = Input(case[1] if kind == "io" else "", None)
     out = Output(output_room)
     err = Output(output_room)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     failure = "null"
     value = "null"
     try:
@@ -363,7 +363,7 @@ def _run_script(
     names = {"__name__": "testcase", "__builtins__": sys.modules["builtins"]}
     sys.stdin = io.StringIO("")
     out = Output(output_room)
-    sys.stdout = sys.stderr = out  # type: ignore[assignment]
+    sys.stdout = sys.stderr = out
     _seed()
     points = "null"
     failure = "null"

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from novicegym import __version__
-from novicegym.cli import course, play
+from novicegym.cli import cache, course, play, sandbox
 from novicegym.errors import GraderError, NovicegymError
 
 app = typer.Typer(
@@ -53,6 +53,8 @@ def _root(
 
 
 app.add_typer(course.app, name="course")
+app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(cache.app, name="cache")
 app.command("grade")(play.grade)
 app.command("rollout")(play.rollout)
 app.command("table")(play.table)

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,18 +52,27 @@ def grade(
     columns: Columns = None,
     reader: ReaderOptions = None,
     feedback: Feedback = "full",
+    twice: Annotated[
+        bool,
+        typer.Option(
+            "--twice", help="Run the program two times, and say so when the verdicts differ."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Grade one program and print the feedback. Exit 0 when fully correct, 1 when not."""
     from novicegym.envs.render import printable
     from novicegym.grading.feedback import FEEDBACK_LEVELS, render_feedback
-    from novicegym.grading.grader import shared_grader
+    from novicegym.grading.grader import Grader, shared_grader
 
     if feedback not in FEEDBACK_LEVELS:
         raise unknown_name("feedback level", feedback, FEEDBACK_LEVELS)
     code = _read_program(file)
     opened = open_course(course, tests=tests, columns=columns, reader=reader, quiet=True)
-    verdict = shared_grader().grade(opened.assignment(assignment), code)
+    with Grader(workers=1, twice=True) if twice else nullcontext(shared_grader()) as grader:
+        verdict = grader.grade(opened.assignment(assignment), code)
+    if not verdict.stable:
+        ERR.print("not stable: a second run of the program gave another verdict")
     if as_json:
         print(json.dumps(verdict.to_json(), indent=2))
     else:

@@ -124,6 +124,9 @@ def test_grade_exits_with_the_verdict(tmp_path: Path) -> None:
     wrong = novicegym("grade", program, "-a", assignment)
     assert wrong.returncode == 1
     assert "SyntaxError" in wrong.stdout
+    assert not novicegym("grade", program, "-a", assignment, "--twice").stderr
+    program.write_text("import time\nprint(time.time_ns())")
+    assert "not stable" in novicegym("grade", program, "-a", assignment, "--twice").stderr
 
 
 @pytest.mark.parametrize(
@@ -238,7 +241,8 @@ def test_program_from_stdin_must_be_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     ["", "course", "course ls", "course show", "course stats", "course convert",
-     "course curate", "course make", "grade", "rollout", "table", "demo"],
+     "course curate", "course make", "grade", "rollout", "table", "demo", "cache",
+     "cache stats", "cache clear", "cache verify", "sandbox", "sandbox check"],
 )  # fmt: skip
 def test_help_explains(command: str) -> None:
     result = novicegym(*command.split(), "--help")
