@@ -24,7 +24,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from novicegym.grading.worker import BOOT
+
 _ANSWER_SECONDS = 10.0
+_PACKAGE = str(Path(__file__).parent)
 _PROCESS = """
 import signal, sys
 seen = []
@@ -38,7 +41,6 @@ _SHARED_FOLDERS = (
     *("/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/dev/mqueue", "/run", "/usr/lib"),
     os.path.dirname(os.__file__),
 )
-_PACKAGE = str(Path(__file__).parent)
 _IPC_CREAT, _IPC_RMID = 0o1000, 0
 _SYS_MQ_OPEN = {"x86_64": 240, "aarch64": 180}
 _SYS_MQ_UNLINK = {"x86_64": 241, "aarch64": 181}
@@ -221,7 +223,7 @@ class World:
         while more := {pid for pid, parent in parents.items() if parent in family} - family:
             family |= more
         family.remove(os.getpid())
-        self._zygotes |= {lines[pid] for pid in family if _PACKAGE.encode() in lines[pid]}
+        self._zygotes |= {lines[pid] for pid in family if BOOT.encode() in lines[pid]}
         return family, {pid for pid, line in lines.items() if line in self._zygotes}
 
 

@@ -7,6 +7,8 @@ systems without zygotes (fresh.py).
 from __future__ import annotations
 
 import contextlib
+import functools
+import marshal
 import os
 import select
 import shutil
@@ -36,7 +38,17 @@ ENVIRONMENT = {
     "LD_BIND_NOW": "1",
 }
 """All that a program finds in its environment."""
-_ZYGOTE = Path(__file__).with_name("zygote.py")
+_FOLDER = Path(__file__).parent
+_SANDBOXED = (
+    *("zygote", "lockdown", "seccomp", "folder"),
+    *("python/child", "python/encoder", "python/tracebacks", "python/cs110"),
+)
+"""The files that run in a zygote and in its children."""
+BOOT = """# a zygote of novicegym.grading
+import marshal, sys
+SOURCES = marshal.loads(sys.stdin.buffer.read())
+exec(SOURCES["zygote"])
+"""
 _START_SECONDS = 30.0
 _END_SECONDS = 2.0
 PROGRESS = 0.005
@@ -72,7 +84,7 @@ class ZygoteWorker:
     def _start(self, limits: Limits, layers: frozenset[str], command: tuple[str, ...]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._work = tempfile.mkdtemp(prefix=WORK_PREFIX)
-        zygote = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_ZYGOTE)]
+        zygote = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", "-c", BOOT]
         fd = theirs.fileno()
         budget = [str(limits.memory_mb), str(limits.processes)]
         settings = [str(fd), *budget, self._work, ",".join(sorted(layers)), str(PROGRESS)]
@@ -83,7 +95,7 @@ class ZygoteWorker:
             with theirs:
                 self._process = subprocess.Popen(
                     [*zygote, *settings, *command],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     env=ENVIRONMENT | libraries,
@@ -91,6 +103,10 @@ class ZygoteWorker:
                     pass_fds=(fd,),
                     start_new_session=True,
                 )
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as sources:
+                sources.write(_compiled())
+            self._process.stdin = None  # closed: `communicate` is not to flush it
             ours.settimeout(_START_SECONDS)
             hello = ours.recv(4096).decode()
             ours.settimeout(None)
@@ -171,3 +187,13 @@ class ZygoteWorker:
         """Let go of the zygote without ending it: for a forked copy of the process."""
         self._process.returncode = 0  # not this process's child: nothing to warn about or wait for
         self._control.close()
+
+
+@functools.cache
+def _compiled() -> bytes:
+    """Return the files that run in a zygote, compiled once a process, without docstrings."""
+    sources = {
+        name: compile((_FOLDER / f"{name}.py").read_bytes(), f"{name}.py", "exec", 0, True, 2)
+        for name in _SANDBOXED
+    }
+    return marshal.dumps(sources)

@@ -1,10 +1,12 @@
 """A zygote: a lean, warmed-up, locked-down interpreter that forks one child a submission.
 
-Started by exec (`python -S -s -P -B`) with a socket to its supervisor. For each submission the
-supervisor passes one more socket; the zygote forks, and only the child reads from it, so no
-submission ever lies in the memory that the next child inherits. The zygote then watches the
-child's CPU clock, kills everything that is left when the child ends, and reports how it ended.
-It ends itself when its supervisor does.
+Started by exec (`python -S -s -P -B`) with a socket to its supervisor, which also compiles what
+runs here: parsing it would leave a megabyte of used memory behind, and every page of that makes
+each fork and each end of a child dearer. For each submission the supervisor passes one more
+socket; the zygote forks, and only the child reads from it, so no submission ever lies in the
+memory that the next child inherits. The zygote then watches the child's CPU clock, kills
+everything that is left when the child ends, and reports how it ended. It ends itself when its
+supervisor does.
 
 A zygote for another language is given the command of its interpreter: its children start that,
 with the number of their socket as last two arguments, in place of running child.py.
@@ -25,7 +27,10 @@ from _socket import socket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
+    from types import CodeType, ModuleType
+
+    SOURCES: dict[str, CodeType] = {}
+    """The compiled files that run here, by name; worker.py sends them."""
 
 _DESCRIPTOR_BYTES = 4
 _MSG_DONTWAIT = 0x40
@@ -33,17 +38,14 @@ SIGKILL = 9
 _CHILD_ENDED = {_signal.SIGCHLD}
 _EXTENSION_SECONDS = 1.0
 _WARM_UPS = 20
-_HERE = __file__.rpartition("/")[0]
 
 
 def _load(name: str, **names: object) -> ModuleType:
-    """Load a file beside or below this one as a module, over a private copy of the builtins."""
+    """Make a module of a compiled file, over a private copy of the builtins."""
     module = type(sys)(name.rpartition("/")[2])
-    with open(f"{_HERE}/{name}.py", encoding="utf-8") as file:
-        source = file.read()
     module.__dict__.update(names)
     module.__dict__["__builtins__"] = dict(sys.modules["builtins"].__dict__)
-    exec(compile(source, f"{module.__name__}.py", "exec"), module.__dict__)
+    exec(SOURCES[name], module.__dict__)
     return module
 
 
@@ -86,6 +88,7 @@ def main() -> None:
     # Another interpreter needs threads, which a limit cannot tell from processes: a filter can.
     confine = seccomp.confine_child if "seccomp" in layers and (command or not apart) else None
     del lockdown
+    SOURCES.clear()
     gc.collect()
     gc.freeze()
     _serve(control, supervisor, serve_child, progress, clear_up, confine, folder.empty_folder)
@@ -276,5 +279,4 @@ def _test_start(command: list[str]) -> str:
     return ""
 
 
-if __name__ == "__main__":
-    main()
+main()

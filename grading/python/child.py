@@ -41,7 +41,7 @@ _home = ""
 _PRISTINE = dict(sys.modules["builtins"].__dict__)
 # Made before the fork, and kept: to make one, or to let it go, writes to the reference count of
 # every builtin, and each page of memory that a child writes to is copied first.
-_READY_BUILTINS = 32
+_READY_BUILTINS = 16
 _builtins: list[ModuleType] = []
 _read = os.read
 _encode: Callable[[Any, int], str]

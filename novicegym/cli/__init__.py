@@ -1,8 +1,9 @@
 """The command line: `novicegym --help`.
 
 Covered: exit codes and error lines. Exit 0: done; 1: `grade` found the program not fully
-correct, or the reader of our output went away; 2: a wrong path, name, option or row, told in
-one line; 3: the grading infrastructure failed; 130: interrupted, with everything finished kept.
+correct, `sandbox check` or `cache verify` found something, or the reader of our output went
+away; 2: a wrong path, name, option or row, told in one line; 3: the grading infrastructure
+failed; 130: interrupted, with everything finished kept.
 """
 
 from __future__ import annotations

@@ -166,12 +166,8 @@ def test_a_killed_zygote_is_replaced() -> None:
         assert grader.grade(DOUBLE, RIGHT + "#").correct
 
 
-def test_a_zygote_that_cannot_start_is_a_grader_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    broken = tmp_path / "zygote.py"
-    broken.write_text("raise SystemExit('no luck')")
-    monkeypatch.setattr("novicegym.grading.worker._ZYGOTE", broken)
+def test_a_zygote_that_cannot_start_is_a_grader_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("novicegym.grading.worker.BOOT", "raise SystemExit('no luck')")
     with Grader(workers=1) as grader, pytest.raises(GraderError, match="cannot start: no luck"):
         grader.grade(DOUBLE, RIGHT)
 
