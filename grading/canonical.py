@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_FEW = 500
+
 
 class Opaque:
     """Stands for an object that is no plain value; equal to nothing but itself."""
@@ -51,12 +53,13 @@ def decode(tree: Any) -> Any:
         if tag == "d":
             if len(body) % 2:
                 raise ValueError("malformed reply: a key without value")
-            items = iter(body)
-            return {decode(key): decode(item) for key, item in zip(items, items, strict=True)}
-        if tag == "s":
-            return {decode(item) for item in body}
-        if tag == "z":
-            return frozenset([decode(item) for item in body])
+            keys = [decode(key) for key in body[::2]]
+            _check_hashes(keys)
+            return dict(zip(keys, map(decode, body[1::2]), strict=True))
+        if tag in ("s", "z"):
+            members = [decode(item) for item in body]
+            _check_hashes(members)
+            return set(members) if tag == "s" else frozenset(members)
         if tag == "c":
             return complex(_number(body[0]), _number(body[1]))
         [text] = body
@@ -71,6 +74,12 @@ def decode(tree: Any) -> Any:
     except (TypeError, IndexError) as error:
         raise ValueError(f"malformed reply: {error}") from None
     raise ValueError(f"malformed reply: tag {tag!r}")
+
+
+def _check_hashes(members: list[Any]) -> None:
+    """Raise ValueError where many members share a hash: to put them into a set takes forever."""
+    if len(members) > _FEW and len({hash(member) for member in members}) < len(members) // 2:
+        raise ValueError("malformed reply: colliding hashes")
 
 
 def _number(tree: Any) -> float:

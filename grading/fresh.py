@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import signal
 import subprocess
@@ -30,14 +29,14 @@ from novicegym.grading.conversation import Answer, framed, read_reply, reply_roo
 from novicegym.grading.limits import Limits
 from novicegym.grading.pool import WorkerDiedError
 from novicegym.grading.runner import Run
-from novicegym.grading.worker import ENVIRONMENT, WORK_PREFIX
+from novicegym.grading.work_folder import WORK_PREFIX, remove_folder
+from novicegym.grading.worker import ENVIRONMENT
 
 _POSIX = os.name == "posix"
 _CHILD = Path(__file__).with_name("fresh_child.py")
 _NEEDED_ON_WINDOWS = ("SYSTEMROOT", "SYSTEMDRIVE", "TEMP", "TMP")
 _CPU_SIGNALS = [getattr(signal, name, -1) for name in ("SIGPROF", "SIGXCPU")]
 _PAUSE_MS = 20
-_DEEPEST = 100_000
 _REMOVALS = 5
 
 
@@ -89,6 +88,11 @@ class FreshWorker:
             return [*self._command, "0", "1"]
         python = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", str(_CHILD)]
         return [*python, str(cpu_seconds), str(self._memory_mb), *self._command]
+
+    @property
+    def alive(self) -> bool:
+        """There is nothing that could have ended."""
+        return True
 
     def kill(self) -> None:
         """Nothing runs between two requests."""
@@ -191,31 +195,6 @@ def _work_folder() -> Iterator[str]:
         # A process that was just killed may still hold a file, or make one.
         for _ in range(_REMOVALS):
             with contextlib.suppress(OSError):
-                _remove(folder)
+                remove_folder(folder)
                 break
             time.sleep(_PAUSE_MS / 1000)
-
-
-def _remove(folder: str) -> None:
-    """Remove a folder, however deep: the folders of its folders are moved up before.
-
-    Links are removed, never followed.
-    """
-    for _ in range(_DEEPEST):
-        names = os.listdir(folder)
-        if not names:
-            break
-        for name in names:
-            inner = os.path.join(folder, name)
-            with contextlib.suppress(OSError):
-                os.unlink(inner)
-                continue
-            os.chmod(inner, 0o700)
-            for deeper in os.scandir(inner):
-                if deeper.is_dir(follow_symlinks=False):
-                    os.chmod(deeper.path, 0o700)
-                    os.rename(deeper.path, os.path.join(folder, secrets.token_hex(8)))
-                else:
-                    os.unlink(deeper.path)
-            os.rmdir(inner)
-    os.rmdir(folder)

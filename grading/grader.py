@@ -118,27 +118,32 @@ class Grader:
         self._check_usable()
         plan = self._plan(assignment)
         key = self._key(assignment, plan, code)
-        with self._lock:
-            known = self._cache.get(key)
-            if known is not None:
-                self._cache.move_to_end(key)
-                return known
-            other = self._running.get(key)
-            if other is None:
-                mine = self._running[key] = Future()
-        if other is not None:  # another thread is at it
-            return other.result()
-        try:
-            verdict = self._look_up_or_run(assignment, plan, code, key)
-        except BaseException as error:
-            mine.set_exception(error)
-            raise
-        else:
-            mine.set_result(verdict)
-            return verdict
-        finally:
-            with self._lock:
-                del self._running[key]
+        while True:
+            mine: Future[Verdict] = Future()
+            try:
+                with self._lock:
+                    known = self._cache.get(key)
+                    if known is not None:
+                        self._cache.move_to_end(key)
+                        return known
+                    other = self._running.setdefault(key, mine)
+                if other is mine:
+                    verdict = self._look_up_or_run(assignment, plan, code, key)
+                    mine.set_result(verdict)
+                    return verdict
+            except BaseException as error:
+                mine.set_exception(error)
+                raise
+            finally:
+                with self._lock:
+                    if self._running.get(key) is mine:
+                        del self._running[key]
+            try:  # another thread is at it
+                return other.result()
+            except Exception:
+                raise
+            except BaseException:  # its interrupt is not this thread's
+                continue
 
     def grade_stream(self, requests: Iterable[tuple[Assignment, str]]) -> Iterator[Verdict]:
         """Yield the verdicts in the order of the requests, graded on all workers at once.
@@ -195,10 +200,12 @@ class Grader:
 
     def close(self) -> None:
         """End the processes; the grader cannot be used afterwards."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
+            runners = list(self._runners.values())
         if self._executor is not None and os.getpid() == self._pid:
             self._executor.shutdown(cancel_futures=True)
-        for runner in self._runners.values():
+        for runner in runners:
             runner.close()
         if self._store is not None:
             self._store.close()
@@ -232,6 +239,8 @@ class Grader:
         with self._lock:
             runner = self._runners.get(language)
             if runner is None:
+                if self._closed:
+                    raise GraderError("the Grader is closed; make a new one")
                 make = RUNNERS.get(language)
                 if make is None:
                     raise GraderError(
@@ -260,12 +269,14 @@ class Grader:
     def _key(self, assignment: Assignment, plan: Plan, code: str) -> bytes:
         salt = self._salts.get(assignment.language)
         if salt is None:
-            text = f"{self.version_text(assignment.language)} {self.limits} {self._twice}"
+            language = assignment.language
+            text = f"{language} {self.version_text(language)} {self.limits} {self._twice}"
             salt = self._salts[assignment.language] = text.encode()
         # The CPU limit may come from the first solution: a verdict depends on that, too.
         solutions = assignment.solutions if self.limits.cpu_seconds is None else ()
-        text = "\0".join([*solutions[:1], code])
-        message = salt + plan.digest + text.encode("utf-8", "surrogatepass")
+        texts = [text.encode("utf-8", "surrogatepass") for text in (*solutions[:1], code)]
+        sizes = " ".join(str(len(text)) for text in texts).encode()
+        message = b"\n".join([salt, plan.digest, sizes, *texts])
         return hashlib.blake2b(message, digest_size=20).digest()
 
     def _look_up_or_run(self, assignment: Assignment, plan: Plan, code: str, key: bytes) -> Verdict:
@@ -317,21 +328,31 @@ class Grader:
         if plan.suite.script is not None or not assignment.solutions:
             return max(_CPU_WITHOUT_SOLUTION, runner.cpu_floor)
         solution = assignment.solutions[0]
-        text = f"{assignment.language} {solution}"
-        key = plan.digest + text.encode("utf-8", "surrogatepass")
+        key = self._key(assignment, plan, solution)
         known = self._cpu_seconds.get(key)
         if known is None:
             runs = [runner.run(plan.prepared, solution, _CPU_FOR_SOLUTION) for _ in range(2)]
-            needed = 10 * min(run.cpu_seconds if run else _CPU_FOR_SOLUTION for run in runs)
+            if any(run is None or run.end != "exit" for run in runs):
+                raise GraderError(
+                    f"assignment {assignment.id!r}: its first solution does not end within "
+                    f"{_CPU_FOR_SOLUTION:g} seconds of CPU time, and the limit of the others "
+                    "comes from it; correct it, or give Limits(cpu_seconds=...)"
+                )
+            needed = 10 * min(run.cpu_seconds for run in runs if run is not None)
             needed = max(needed, runner.cpu_floor)
-            limit = next((step for step in _CPU_STEPS if step >= needed), _CPU_STEPS[-1])
+            limit = next(step for step in _CPU_STEPS if step >= needed)
             # Threads may measure at the same time: all go by the first result.
             known = self._cpu_seconds.setdefault(key, limit)
         return known
 
     def version_text(self, language: str = "python") -> str:
-        """Return the versions that a verdict depends on."""
-        return f"{GRADER_VERSION} {_source_digest()} {self._runner(language).version}"
+        """Return what a verdict depends on beside suite, program and limits.
+
+        The layers in force are part of it: a program may do under some what others forbid.
+        """
+        runner = self._runner(language)
+        layers = " ".join(sorted(runner.layers))
+        return f"{GRADER_VERSION} {_source_digest()} {runner.version} [{layers}]"
 
 
 @functools.cache
@@ -356,17 +377,26 @@ def shared_grader() -> Grader:
     global _shared
     with _shared_lock:
         if _shared is None or not _shared.usable:
-            if _shared is not None:
-                _shared.close()
             _shared = Grader(store=default_store())
-            atexit.register(_shared.close)
+            atexit.register(_close_own, _shared)
         return _shared
 
 
-def _new_lock() -> None:
-    global _shared_lock
-    _shared_lock = threading.Lock()
+def _close_own(grader: Grader) -> None:
+    if grader.usable:
+        grader.close()
 
 
-if hasattr(os, "register_at_fork"):  # a thread may have held the lock at the fork
-    os.register_at_fork(after_in_child=_new_lock)
+_of_the_parent: list[Grader | None] = []
+"""Kept, so that nothing is ended that belongs to the parent, and never used."""
+
+
+def _start_anew() -> None:
+    """In a forked copy of the process: a thread may have held a lock at the fork."""
+    global _shared, _shared_lock
+    _of_the_parent.append(_shared)
+    _shared, _shared_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

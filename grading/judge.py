@@ -6,7 +6,6 @@ refused, timeout, memory, runtime, logical; correct only when every case passed.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ import re
 import signal
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -25,11 +24,11 @@ from novicegym.grading.canonical import Opaque, decode
 from novicegym.grading.compare import equal_output, equal_values
 from novicegym.grading.runner import Run, Runner
 from novicegym.grading.verdict import CaseResult, Outcome, Verdict
-from novicegym.grading.worker import WORK_PREFIX
+from novicegym.grading.work_folder import WORK_PREFIX
 
 _GRAVITY: tuple[Outcome, ...] = ("refused", "timeout", "memory", "runtime", "logical")
 _SHOWN_CHARS = 2_000
-_SHORT = 500
+_SHORT, _KNOWN = 300, 2_000
 _CASE = b'["case",'
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 _HOST_FOLDERS = sorted(
@@ -55,6 +54,8 @@ class Plan:
     """(name, call, expected) of each case, as text."""
     show: Callable[[Any], str]
     """Writes a value in the assignment's language."""
+    known: dict[tuple[int, bytes], CaseResult] = field(default_factory=dict)
+    """What short lines said of the cases: most programs say what another said before."""
 
 
 def make_plan(assignment: Assignment, runner: Runner) -> Plan:
@@ -116,7 +117,7 @@ def judge(plan: Plan, run: Run) -> Verdict:
     answered = [line for line in lines[:wanted] if line.startswith(_CASE)]
     try:
         results = [
-            (_known_result if len(line) < _SHORT else _case_result)(plan, number, line)
+            plan.known.get((number, line)) or _case_result(plan, number, line)
             for number, line in enumerate(answered)
         ]
     except ValueError:
@@ -135,11 +136,10 @@ def _case_result(plan: Plan, number: int, line: bytes) -> CaseResult:
         raise ValueError("malformed reply")
     name, call, expected = plan.shown[number]
     passed, outcome, actual, error = _judge_case(plan.suite.cases[number], parsed[0], plan.show)
-    return CaseResult(name, passed, outcome, call, _shorten(expected), _shorten(actual), error)
-
-
-# Most programs say of most cases what another program said before.
-_known_result = functools.lru_cache(maxsize=50_000)(_case_result)
+    said = CaseResult(name, passed, outcome, call, _shorten(expected), _shorten(actual), error)
+    if len(line) < _SHORT and len(plan.known) < _KNOWN:
+        plan.known[number, line] = said
+    return said
 
 
 def overall(outcomes: list[Outcome]) -> Outcome:

@@ -15,14 +15,14 @@ class Limits:
     first solution needs, rounded up to 1, 2 or 5 times a power of ten, and at least 0.1
     (1 in JavaScript); 0.5 (1) for an assignment without a solution, or with a test script."""
     wall_seconds: float = 10.0
-    """A program that sleeps or waits is stopped here, and no other: one that computes goes on to
-    its CPU limit, however little of a busy machine it gets, down to one part in 200 of a core.
-    A verdict at this limit is not remembered."""
+    """A program that sleeps or waits is stopped here. One that gets at least one part in 200 of a
+    core goes on to its CPU limit, or to ten times this: on a busy machine that is little, and a
+    verdict must not depend on it. A verdict at this limit is not remembered."""
     memory_mb: int = 512
     """Address space, the interpreter's own 30 MB included."""
     processes: int = 0
-    """Threads and processes a program may start. Each process may use `memory_mb` again, and
-    CPU time up to the wall limit before it counts."""
+    """Threads and processes a program may start, where the layer `processes` is in force. Each
+    process may use `memory_mb` again, and CPU time up to the wall limit before it counts."""
     output_bytes: int = 64 * 1024
     """Printed text kept of one test case, in characters; a program that prints more than that
     fails a case that compares its output."""

@@ -5,7 +5,8 @@ Covered, on Linux, each installed where the system allows it and named in the re
                                 interpreter's library and an empty working folder, nothing else
     user                        a user namespace, where the caller may not make the others without
     uid                         a uid of its own, where the caller is root
-    no_new_privs, rlimits       no set-uid programs; memory, processes, file size, no core dumps
+    no_new_privs, rlimits       no set-uid programs; memory, file size, open files, no core dumps
+    processes                   a limit on processes and threads, which needs uid or user
     landlock                    no file outside the library and the working folder
     seccomp                     an allow-list of system calls (seccomp.py)
 
@@ -35,7 +36,9 @@ _MNT_DETACH = 2
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _SYS_LANDLOCK = 444  # create_ruleset; add_rule and restrict_self follow; the same everywhere
-_FIRST_UID, _UIDS = 61_184, 4_000  # the range that systemd sets aside for transient users
+# No system gives these to anybody; where a container maps fewer, systemd's transient users.
+_UIDS = ((1_900_000_000, 200_000_000), (61_184, 4_000))
+_UID_TRIES = 5
 _NEW_ROOT = "/dev/shm"
 _WORK = "/sandbox"
 _INTERPRETER_THREADS = 32
@@ -48,14 +51,13 @@ def lock_down(
     memory_mb: int,
     processes: int,
     work: str,
-    number: int,
     program: tuple[str, ...],
 ) -> list[str]:
     """Install every wanted layer the system allows; return their names. The working folder is `.`.
 
     `processes` is how many a submission may start, `work` the folder to use where there is no
-    private file tree; `number` picks the uid; `program` names the files, first an executable, of
-    an interpreter that is to be started for every submission: () for this one, which forks.
+    private file tree; `program` names the files, first an executable, of an interpreter that is
+    to be started for every submission: () for this one, which forks.
     """
     sys.stdout.flush()
     machine = os.uname().machine
@@ -66,24 +68,28 @@ def lock_down(
             work = _WORK
         except OSError:
             layers.remove("mount")
-    if "uid" in wanted and os.geteuid() == 0 and "user" not in layers:
-        uid = _FIRST_UID + number % _UIDS
-        if _works(lambda: _change_uid(uid)):
-            os.chown(work, uid, uid)
-            _change_uid(uid)
-            layers.append("uid")
+    uid = _free_uid(work) if "uid" in wanted and os.geteuid() == 0 and "user" not in layers else 0
+    if uid:
+        os.chown(work, uid, uid)
+        _change_uid(uid)
+        layers.append("uid")
     os.chdir(work)
     _drop_capabilities(machine)
-    # Dies with the outer process. Only now: a change of uid takes the order back.
-    _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    if "pid" in layers:
+        # Dies with the outer process, the parent: where that is the supervisor, the order would
+        # hold for its thread alone. Only now: a change of uid takes the order back.
+        _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
     if "no_new_privs" in wanted and _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         layers.append("no_new_privs")
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if "rlimits" in wanted:
         _limit_resources(memory_mb, address_space=not program)
-        if "uid" in layers or "user" in layers:  # else the caller's own processes would count
-            _limit_processes(2 + processes + (_INTERPRETER_THREADS if program else 0))
         layers.append("rlimits")
+        # With the caller's own uid, his processes would count.
+        if ("uid" in layers or "user" in layers) and _processes_are_limited():
+            most = 2 + processes + (_INTERPRETER_THREADS if program else 0)
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+            layers.append("processes")
     if "landlock" in wanted and _landlock(work, program):
         layers.append("landlock")
     if "seccomp" in wanted and seccomp.allow_listed_calls(exec_too=bool(program)):
@@ -133,6 +139,23 @@ def _works(step: Callable[[], None]) -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def _free_uid(work: str) -> int:
+    """Return a uid to take on that reaches the folder and that nobody else has; 0 for none."""
+    for first, count in _UIDS:
+        for _ in range(_UID_TRIES):
+            uid = first + int.from_bytes(os.urandom(4), "big") % count
+
+            def alone(uid: int = uid) -> None:
+                _change_uid(uid)
+                os.stat(work)
+                if not _processes_are_limited():
+                    raise OSError(f"uid {uid} has processes elsewhere")
+
+            if _works(alone):
+                return uid
+    return 0
 
 
 def _change_uid(uid: int) -> None:
@@ -244,18 +267,29 @@ def _limit_resources(memory_mb: int, *, address_space: bool) -> None:
         resource.setrlimit(name, (value, value))
 
 
-def _limit_processes(most: int) -> None:
-    """Limit the processes of this uid, the zygote and its child among them.
+def _processes_are_limited() -> bool:
+    """Whether a limit leaves room for a child of the zygote, and for nothing more.
 
-    Linux before 5.14 counts those of the caller, too, whose user namespace this is: then there
-    is no room for a child, and no limit.
+    It does not bind root, whatever his name is in a user namespace; and it counts the caller's
+    own processes in a user namespace of his before Linux 5.14.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
-    if _works(lambda: None):
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-    else:
-        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_NPROC, (2, hard))
+    limited = _works(_start_none)
+    resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+    return limited
+
+
+def _start_none() -> None:
+    """Raise OSError where a process can be started."""
+    try:
+        pid = os.fork()
+    except BlockingIOError:
+        return
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    raise OSError("there is no limit on processes")
 
 
 def _landlock(work: str, program: tuple[str, ...]) -> bool:

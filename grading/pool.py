@@ -31,7 +31,11 @@ class Worker(Protocol):
     layers: tuple[str, ...]
     """The layers of isolation in force."""
     healthy: bool
-    """False once it died or its conversation broke off: it must not be used again."""
+    """False once its conversation broke off: it must not be used again."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
 
     def run(
         self,
@@ -87,25 +91,28 @@ class Pool:
 
     def run(self, request: bytes, cpu_seconds: float) -> Run | None:
         """Run a request; None when it ended its worker every time. Raises GraderError."""
-        for _ in range(TRIES):
-            with self.lend() as worker, contextlib.suppress(WorkerDiedError):
+        for number in range(TRIES):
+            # The last word has a fresh worker: one that waited may have been ended by others.
+            with self.lend(fresh=number > 0) as worker, contextlib.suppress(WorkerDiedError):
                 return worker.run(request, cpu_seconds, self._limits.wall_seconds)
         # Whose fault is it? Where a harmless program ends the worker too, it is not this one's.
         try:
-            with self.lend() as worker:
+            with self.lend(fresh=True) as worker:
                 worker.run(self._harmless, cpu_seconds, self._limits.wall_seconds)
         except WorkerDiedError as error:
             raise GraderError(f"the grading process cannot run any program: {error}") from None
         return None
 
     @contextlib.contextmanager
-    def lend(self) -> Iterator[Worker]:
+    def lend(self, *, fresh: bool = False) -> Iterator[Worker]:
         """Lend a worker, waiting for one if all are out. One that comes back broken is ended.
+
+        `fresh`: one that has run nothing before.
 
         Raises GraderError when the pool is closed, a worker cannot be started, or its isolation
         is below the required rung.
         """
-        worker = self._take()
+        worker = self._take(fresh)
         try:
             if worker is None:
                 worker = self._start()
@@ -127,16 +134,28 @@ class Pool:
             if worker is not None and not keep:
                 worker.kill()
 
-    def _take(self) -> Worker | None:
-        with self._changed:
-            while not self._closed and not self._idle and self._started >= self._size:
-                self._changed.wait()
-            if self._closed:
-                raise GraderError("the Grader is closed; make a new one")
-            if self._idle:
-                return self._idle.pop()
-            self._started += 1
-            return None
+    def _take(self, fresh: bool) -> Worker | None:
+        """Return an idle worker, or None with leave to start one."""
+        dropped: list[Worker] = []
+        try:
+            with self._changed:
+                while not self._closed and not self._idle and self._started >= self._size:
+                    self._changed.wait()
+                if self._closed:
+                    raise GraderError("the Grader is closed; make a new one")
+                while self._idle:
+                    worker = self._idle.pop()
+                    if worker.alive and not fresh:
+                        return worker
+                    self._started -= 1
+                    dropped.append(worker)
+                    if fresh:
+                        break
+                self._started += 1
+                return None
+        finally:
+            for worker in dropped:
+                worker.kill()
 
     def close(self) -> None:
         """End the idle workers now, and each other one when it comes back."""

@@ -5,7 +5,7 @@
     no-landlock     the same without Landlock (Linux before 5.13)
     no-namespaces   Landlock, the allow-list and limits, but the machine's process table, network
                     and file names stay visible (Docker's default profile, user namespaces off)
-    limits-only     limits on memory, processes and files, and whatever else the system allows
+    limits-only     limits on memory and files, and whatever else the system allows
     not-a-sandbox   a fresh process for every submission and no isolation (macOS, Windows)
 
 Grading below the required rung is refused. The layers are described in lockdown.py.
@@ -25,7 +25,7 @@ RUNGS: tuple[Rung, ...] = get_args(Rung)
 LAYERS = frozenset(
     {
         *("pid", "net", "ipc", "uts", "mount", "user", "uid"),
-        *("no_new_privs", "rlimits", "landlock", "seccomp"),
+        *("no_new_privs", "rlimits", "processes", "landlock", "seccomp"),
     }
 )
 """All layers there are, by the names in lockdown.py."""

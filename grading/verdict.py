@@ -1,6 +1,6 @@
 """What the autograder says of one submission: plain data.
 
-A verdict depends only on (suite, code, limits, grader version).
+A verdict depends only on suite, code, limits, versions of grader and language, isolation in force.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ import functools
 import marshal
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from novicegym.errors import GraderError
@@ -24,9 +24,8 @@ from novicegym.grading.conversation import Answer, framed, read_reply, reply_roo
 from novicegym.grading.limits import Limits
 from novicegym.grading.pool import WorkerDiedError
 from novicegym.grading.runner import Run
+from novicegym.grading.work_folder import WORK_PREFIX, remove_folder
 
-WORK_PREFIX = "novicegym-"
-"""Of the temporary folder a zygote works in where it has no file tree of its own."""
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/",
@@ -51,7 +50,7 @@ exec(SOURCES["zygote"])
 """
 _START_SECONDS = 30.0
 _END_SECONDS = 2.0
-PROGRESS = 0.005
+_PROGRESS = 0.005
 """Past its wall limit a child goes on while it gets this share of a core: see zygote.py."""
 _GRACE_SECONDS = 30.0
 """A zygote that is silent for this long after the last limit is taken for dead."""
@@ -87,7 +86,7 @@ class ZygoteWorker:
         zygote = [sys.executable, "-S", "-s", "-P", "-B", "-W", "ignore", "-c", BOOT]
         fd = theirs.fileno()
         budget = [str(limits.memory_mb), str(limits.processes)]
-        settings = [str(fd), *budget, self._work, ",".join(sorted(layers)), str(PROGRESS)]
+        settings = [str(fd), *budget, self._work, ",".join(sorted(layers)), str(_PROGRESS)]
         # Where the interpreter's own library may lie; the zygote takes it out again.
         libraries = {"LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")}
         self._control = ours
@@ -150,10 +149,13 @@ class ZygoteWorker:
                     ours.sendall(framed(request))
                 # Mostly the report comes within milliseconds and the reply, a line a case, fits in
                 # the socket: waiting for the report alone saves a wake-up for every line.
-                quick = answer is None and bool(self._report_ready.poll(_QUICK_MS))
-                patience = wall_seconds + cpu_seconds / PROGRESS + _GRACE_SECONDS
-                ours.settimeout(0 if quick else patience)
-                reply, overflow = read_reply(ours.recv, self._reply_room, answer, ours.sendall)
+                if answer is None:
+                    self._report_ready.poll(_QUICK_MS)
+                patience = 10 * wall_seconds + _GRACE_SECONDS
+                receive = self._receiver(ours, patience)
+                reply, overflow = read_reply(receive, self._reply_room, answer, ours.sendall)
+                if overflow:  # let it fail, not wait
+                    ours.shutdown(socket.SHUT_RDWR)
                 if not self._report_ready.poll(1000 * patience):
                     raise WorkerDiedError("no report")
                 report = self._control.recv(4096).split()
@@ -165,6 +167,28 @@ class ZygoteWorker:
         assert end in ("exit", "cpu", "wall")
         self.healthy = True
         return Run(reply, end, int(report[1]), float(report[2]), overflow)  # type: ignore[arg-type]
+
+    def _receiver(self, ours: socket.socket, patience: float) -> Callable[[int], bytes]:
+        """Return a function that receives from the child until it ends, or the zygote reports.
+
+        What a child left behind may hold the socket open where no layer forbids it.
+        """
+        ready = select.poll()
+        ready.register(ours, select.POLLIN)
+        ready.register(self._control, select.POLLIN)
+
+        def receive(size: int) -> bytes:
+            found = [fd for fd, _ in ready.poll(1000 * patience)]
+            if not found:
+                raise TimeoutError("no reply")
+            return ours.recv(size) if ours.fileno() in found else b""
+
+        return receive
+
+    @property
+    def alive(self) -> bool:
+        """Whether the zygote still runs."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """End the zygote and all it started; safe to call twice."""
@@ -179,9 +203,8 @@ class ZygoteWorker:
                 process.wait()
             if process.stderr is not None:
                 process.stderr.close()
-        if os.path.islink(self._work):  # by a program, where no layer forbids it
-            os.unlink(self._work)
-        shutil.rmtree(self._work, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_folder(self._work)
 
     def forget(self) -> None:
         """Let go of the zygote without ending it: for a forked copy of the process."""

@@ -36,7 +36,7 @@ _DESCRIPTOR_BYTES = 4
 _MSG_DONTWAIT = 0x40
 SIGKILL = 9
 _CHILD_ENDED = {_signal.SIGCHLD}
-_EXTENSION_SECONDS = 1.0
+_EXTENSION_SECONDS, _MOST_EXTENSION = 1.0, 10
 _WARM_UPS = 20
 
 
@@ -58,9 +58,10 @@ def main() -> None:
     posix.environ.pop(b"LD_LIBRARY_PATH", None)
     posix.unsetenv(b"LD_LIBRARY_PATH")
     sys.argv = sys.orig_argv = [""]  # a program reads no paths of this machine there
+    sys.executable = ""
     # As process 1 of its namespace it gets no signal from a child, but for those it handles.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    supervisor, number = posix.pidfd_open(posix.getppid()), posix.getpid()
+    supervisor = posix.pidfd_open(posix.getppid())
     seccomp = _load("seccomp")
     lockdown = _load("lockdown", seccomp=seccomp)
     folder = _load("folder")
@@ -70,7 +71,7 @@ def main() -> None:
         parts = {name: _load(f"python/{name}") for name in ("encoder", "tracebacks")}
         child = _load("python/child", **parts, folder=folder, autograder=_load("python/cs110"))
         serve_child = child.serve
-    layers = lockdown.lock_down(wanted, memory_mb, processes, work, number, tuple(command[:1]))
+    layers = lockdown.lock_down(wanted, memory_mb, processes, work, tuple(command[:1]))
     control = socket(fileno=descriptor)
     problem = _test_start(command) if command else _test_library()
     if not problem and not command:
@@ -84,9 +85,12 @@ def main() -> None:
         clear_up = _kill_orphans
     elif "uid" in layers:
         clear_up = _kill_the_rest
-    apart = "uid" in layers or {"pid", "mount"} <= set(layers)
     # Another interpreter needs threads, which a limit cannot tell from processes: a filter can.
-    confine = seccomp.confine_child if "seccomp" in layers and (command or not apart) else None
+    own_world = "uid" in layers or {"pid", "mount"} <= set(layers)
+    limited = "processes" in layers and not command
+    confine = None
+    if "seccomp" in layers and not (own_world and limited):
+        confine = seccomp.confine_child
     del lockdown
     SOURCES.clear()
     gc.collect()
@@ -151,13 +155,13 @@ def _watch(
 ) -> tuple[str, int, float]:
     """Wait for the child, or end it at a limit.
 
-    Past the wall limit it goes on as long as it gets the share `progress` of a core: then a busy
-    machine holds it up, and the CPU limit will end it. One that sleeps or waits gets less anywhere.
+    Past the wall limit, up to ten times that, it goes on as long as it gets the share `progress`
+    of a core: then a busy machine holds it up, and the CPU limit will end it.
     Returns ("exit", "cpu" or "wall"; its status, as `wait` gives it; seconds of CPU time it used).
     """
     clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process, see clock_gettime(2)
-    deadline = time.monotonic() + wall_limit
-    before = 0.0
+    started = time.monotonic()
+    deadline, before = started + wall_limit, 0.0
     end, pause = "exit", min(cpu_limit, wall_limit)
     while end == "exit":
         _signal.sigtimedwait(_CHILD_ENDED, pause)
@@ -171,7 +175,8 @@ def _watch(
         if used >= cpu_limit:
             end = "cpu"
         elif now >= deadline:
-            if used - before < progress * _EXTENSION_SECONDS:
+            late = now - started >= _MOST_EXTENSION * wall_limit
+            if late or used - before < progress * _EXTENSION_SECONDS:
                 end = "wall"
             before, deadline = used, now + _EXTENSION_SECONDS
         pause = max(0.001, min(cpu_limit - used, deadline - now))
@@ -194,7 +199,7 @@ def _starter(command: list[str]) -> Callable[[int, int], None]:
 
 
 def _nothing_left() -> float:
-    """Where the children may start no process, for there would be no means to find it."""
+    """There is no means to find what a child left; with filters it could start nothing."""
     return 0.0
 
 

@@ -10,6 +10,7 @@ Not covered: limits and isolation, which the zygote installed before the fork.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import marshal
 import os
@@ -32,12 +33,17 @@ _ONLY_TREE = 0x400  # ast.PyCF_ONLY_AST
 _RECURSION_LIMIT = 1_000
 """Python's own; every test case starts with it."""
 
+_DESCRIPTOR_READERS = ("open(0", "os.read", "fileno", "FileIO", "fdopen")
+"""What a program names that reads its input by descriptor 0 and not by `sys.stdin`."""
+
 _exit = os._exit
 _chdir = os.chdir
 _set_recursion_limit = sys.setrecursionlimit
 _getpid = os.getpid
 _write = os.write
 _home = ""
+_path: list[str] = []
+_environment: dict[str, str] = {}
 _PRISTINE = dict(sys.modules["builtins"].__dict__)
 # Made before the fork, and kept: to make one, or to let it go, writes to the reference count of
 # every builtin, and each page of memory that a child writes to is copied first.
@@ -107,18 +113,18 @@ class Output:
         return "".join(self.parts)
 
 
-class _Bytes:
+class _Bytes(io.RawIOBase):
     """`sys.stdout.buffer` of an `Output`."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         self._output.write(bytes(data).decode("utf-8", "replace"))
         return len(data)
 
-    def flush(self) -> None:
-        pass
+    def writable(self) -> bool:
+        return True
 
 
 class Input(io.StringIO):
@@ -156,6 +162,8 @@ def settle() -> None:
     import random
 
     random.seed(SEED)
+    _path[:] = sys.path
+    _environment.update(os.environ)
     _home = os.getcwd()
     while len(_builtins) < _READY_BUILTINS:
         _builtins.append(_new_builtins())
@@ -233,6 +241,7 @@ def _run_program(
         if number:
             folder.empty_folder(home)
             _chdir(home)
+            _forget_the_last_case()
         _write_files(files)
         if seed:
             _seed()
@@ -241,6 +250,25 @@ def _run_program(
             _exit(0)
         _send(fd, reply)
     _send(fd, '["end"]')
+
+
+def _forget_the_last_case() -> None:
+    """Take back what programs change beyond their own names, as far as novices do.
+
+    What stays: attributes set on modules, settings of modules such as the decimal context.
+    """
+    sys.argv[:] = [""]
+    sys.path[:] = _path
+    os.environ.clear()
+    os.environ.update(_environment)
+    logging = sys.modules.get("logging")
+    if logging is not None:  # its handlers hold on to the last case's streams and files
+        logging.root.handlers.clear()
+        logging.root.setLevel(logging.WARNING)
+    signals = sys.modules.get("signal")
+    if signals is not None:
+        signals.alarm(0)
+        signals.setitimer(signals.ITIMER_REAL, 0)
 
 
 def _run_case(
@@ -256,17 +284,24 @@ def _run_case(
     main = type(sys)("__main__")
     names = main.__dict__
     names["__builtins__"] = sys.modules["builtins"]
+    names["__file__"] = "program.py"
     sys.modules["__main__"] = main
-    sys.stdin = Input(case[1] if kind == "io" else "", None)
+    stdin = case[1] if kind == "io" else ""
+    sys.stdin = sys.__stdin__ = Input(stdin, None)  # type: ignore[misc, assignment]
+    if kind == "io" and any(name in source for name in _DESCRIPTOR_READERS):
+        _give_descriptor(stdin)
     out = Output(output_room)
     err = Output(output_room)
-    sys.stdout, sys.stderr = out, err
+    sys.stdout = sys.__stdout__ = out  # type: ignore[misc, assignment]
+    sys.stderr = sys.__stderr__ = err  # type: ignore[misc, assignment]
     failure = "null"
     value = "null"
     try:
         if setup is not None:
             exec(setup, names)
         exec(program, names)
+        if sys.stdout is not out:  # a stream of the program's own, around `buffer`
+            _flush(sys.stdout)
         if kind == "call":
             value = _encode(eval(marshal.loads(case[1]), names), room)
         elif kind == "use":
@@ -286,6 +321,22 @@ def _run_case(
         return f'["case",{value},{quote(out.text()[-1000:])},false,"",{failure}]'
     cut = "true" if out.cut else "false"
     return f'["case",{value},{quote(out.text())},{cut},{quote(err.text())},{failure}]'
+
+
+def _flush(stream: Any) -> None:
+    with contextlib.suppress(Exception):  # it need not be one that can
+        stream.flush()
+
+
+def _give_descriptor(stdin: str) -> None:
+    """Let a program that reads descriptor 0 find there what it is given."""
+    fd = os.open("stdin", os.O_RDWR | os.O_CREAT)
+    os.unlink("stdin")
+    os.write(fd, stdin.encode("utf-8", "surrogatepass"))
+    os.lseek(fd, 0, os.SEEK_SET)
+    if fd != 0:  # the last case may have closed that
+        os.dup2(fd, 0)
+        os.close(fd)
 
 
 def _use(names: dict[str, Any], case: tuple[Any, ...], room: int) -> str:

@@ -142,6 +142,29 @@ def test_every_case_starts_as_python_does(grader: Grader) -> None:
     assert grader.grade(assignment, code).case_bits == "101"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import logging, sys\nlogging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
+        "logging.warning(sum(map(int, sys.stdin)))",
+        "print(sum(map(int, open(0))))",
+        "import os\nprint(sum(map(int, os.read(0, 100).split())))",
+        "import sys\nprint(sum(map(int, sys.__stdin__)), file=sys.__stdout__)",
+        "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\n"
+        "print(sum(map(int, sys.stdin.buffer)))",
+        "import os, sys\nos.path.dirname(os.path.abspath(__file__))\n"
+        "print(sum(map(int, sys.stdin)) + 0 * len(sys.argv.append('x') or ''))",
+        "import os, sys\nprint(sum(map(int, sys.stdin)) if 'X' not in os.environ else 'left')\n"
+        "os.environ['X'] = 'y'",
+        "import signal, sys\nsignal.alarm(1)\nprint(sum(map(int, sys.stdin)))",
+        "import asyncio, sys\nasync def main(): print(sum(map(int, sys.stdin)))\n"
+        "asyncio.run(main())",
+    ],
+)
+def test_a_program_may_read_and_print_as_novices_do(grader: Grader, code: str) -> None:
+    assert grader.grade(SUM, code).case_bits == "111"
+
+
 def test_setup_runs_first_and_files_are_there(grader: Grader) -> None:
     assignment = calls(
         CallCase("f(TABLE)", "b,2"), setup="TABLE = 'data.csv'", files=(("data.csv", "a,1\nb,2\n"),)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +22,9 @@ from novicegym.courses.suite import CallCase, IOCase, TestSuite
 from novicegym.errors import GraderError
 from novicegym.grading import grader as grader_module
 from novicegym.grading.grader import Grader, Limits
+from novicegym.grading.rungs import LAYERS
+from novicegym.grading.store import VerdictStore
+from novicegym.grading.verdict import Verdict
 
 DOUBLE = Assignment("double", "", "", TestSuite(cases=(CallCase("f(3)", 6),)))
 RIGHT = "def f(x): return 2 * x\n"
@@ -152,3 +161,119 @@ def test_a_language_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assignment = Assignment("a", "", "", TestSuite(cases=(IOCase("", "hi"),)), language="echo")
     with Grader(workers=1) as grader:
         assert grader.grade(assignment, "echo('hi')").correct
+
+
+NO_NAMESPACES = LAYERS - {"pid", "net", "ipc", "uts", "mount", "user"}
+
+
+def test_zygotes_outlive_the_threads_of_a_batch() -> None:
+    with Grader(workers=2, layers=NO_NAMESPACES) as grader:
+        assert all(
+            v.correct for v in grader.grade_batch([(DOUBLE, f"{RIGHT}#{n}") for n in "abcd"])
+        )
+        before = _children()
+        assert grader.grade(DOUBLE, RIGHT).correct
+        assert _children() == before
+
+
+def test_workers_that_others_ended_are_not_blamed_on_a_program() -> None:
+    before = _children()
+    with Grader(workers=2) as grader:
+        grader.grade_batch([(DOUBLE, f"{RIGHT}#{n}") for n in range(8)])
+        for pid in _children() - before:
+            os.kill(pid, signal.SIGKILL)
+        assert grader.grade(DOUBLE, RIGHT).correct
+        assert all(v.correct for v in grader.grade_batch([(DOUBLE, f"{RIGHT}##{n}") for n in "ab"]))
+
+
+def test_a_verdict_on_disk_counts_only_under_the_isolation_it_was_given_in(tmp_path: Path) -> None:
+    code = "import threading\nthreading.Thread(target=print).start()\n" + RIGHT
+    weak = LAYERS - {"uid", "user", "processes"}
+    outcomes = []
+    for layers in (weak, LAYERS, weak):
+        store = VerdictStore(tmp_path / "verdicts.sqlite")
+        with Grader(workers=1, layers=layers, store=store, require="limits-only") as grader:
+            if layers is LAYERS and "processes" not in grader.isolation:
+                pytest.skip("no limit on processes here")
+            outcomes.append(grader.grade(DOUBLE, code).outcome)
+            if len(outcomes) == 3:
+                assert store.stats().entries == 2
+    assert outcomes[1] == "runtime"
+    assert outcomes[0] == outcomes[2]
+
+
+def test_a_solution_and_a_program_cannot_be_mistaken_for_one_program() -> None:
+    solution, program = "def f(x): return x + x", RIGHT
+    with_solution = Assignment("a", "", "", DOUBLE.tests, solutions=(solution,))
+    with Grader(workers=1) as grader:
+        assert grader.grade(DOUBLE, f"{solution}\0{program}").outcome == "compile"
+        assert grader.grade(with_solution, program).correct
+
+
+def test_a_solution_that_never_ends_is_an_error_that_says_so() -> None:
+    endless = Assignment("a", "", "", DOUBLE.tests, solutions=("while True: pass",))
+    with (
+        Grader(workers=1) as grader,
+        pytest.raises(GraderError, match="first solution does not end"),
+    ):
+        grader.grade(endless, RIGHT)
+
+
+def test_one_threads_interrupt_is_not_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, waiting = threading.Event(), threading.Event()
+    original = Grader._run
+
+    def run(self: Grader, *arguments: Any) -> Any:
+        if not started.is_set():
+            started.set()
+            waiting.wait(10)
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Grader, "_run", run)
+    verdicts: list[Verdict] = []
+    with Grader(workers=2) as grader:
+        interrupted = threading.Thread(target=lambda: _ignore_interrupt(grader))
+        interrupted.start()
+        started.wait(10)
+        other = threading.Thread(target=lambda: verdicts.append(grader.grade(DOUBLE, RIGHT)))
+        other.start()
+        time.sleep(0.1)
+        waiting.set()
+        interrupted.join()
+        other.join()
+    assert [verdict.correct for verdict in verdicts] == [True]
+
+
+def _ignore_interrupt(grader: Grader) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        grader.grade(DOUBLE, RIGHT)
+
+
+def test_folders_too_deep_to_remove_raise_nothing_and_stay_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = "import os\nfor i in range(3000):\n os.mkdir('d')\n os.chdir('d')\n" + RIGHT
+    for layers in (LAYERS, LAYERS - {"mount"}, NO_NAMESPACES):
+        with Grader(workers=1, layers=layers) as grader:
+            grader.grade(DOUBLE, code)
+            assert grader.grade(DOUBLE, RIGHT).correct
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flood_of_a_reply_is_refused_at_once() -> None:
+    code = (
+        "import os\nwhile True:\n for i in range(3, 9):\n"
+        "  try: os.write(i, b'[' * 65536)\n  except OSError: pass\n"
+    )
+    started = time.monotonic()
+    with Grader(workers=1, limits=Limits(cpu_seconds=1.0, wall_seconds=9.0)) as grader:
+        verdict = grader.grade(DOUBLE, code)
+    assert verdict.outcome in ("refused", "timeout")
+    assert time.monotonic() - started < 5
+
+
+def _children() -> set[int]:
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
