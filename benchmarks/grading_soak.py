@@ -9,9 +9,7 @@ Programs that use up a limit come about once in 2,000. Every verdict is compared
 one. At even distances, when the grader is idle and all its processes stand, its memory, processes,
 descriptors, threads and temporary files are measured. The exit status is 1 after a wrong verdict,
 a changed canary, memory grown by more than 10 % + 5 MB since a tenth of the gradings, or anything
-else grown at all since then. The supervisor's memory may grow by 1 kB more for each further line
-that judge.py remembers, of which it keeps 50,000 at most. Ctrl-C ends the run with the report so
-far.
+else grown at all since then. Ctrl-C ends the run with the report so far.
 
 The second form grades the same programs twice, in order on one worker and shuffled on three, and
 compares the whole verdicts. A tenth of the programs, or more where the corpus is used up, are
@@ -44,13 +42,12 @@ from typing import Any
 from grading import read_nus
 from novicegym.courses.load import load_course
 from novicegym.courses.model import Assignment
-from novicegym.grading import judge
 from novicegym.grading.canary import World, changes
 from novicegym.grading.check import SandboxCheck, load_attacks
 from novicegym.grading.grader import Grader
 from novicegym.grading.limits import Limits
 from novicegym.grading.verdict import OUTCOMES, Verdict
-from novicegym.grading.worker import WORK_PREFIX
+from novicegym.grading.work_folder import WORK_PREFIX
 
 HOSTILE_SHARE = 1 / 5
 SLOW_SHARE = 1 / 2_000
@@ -68,13 +65,13 @@ EXACT_ATTACKS = frozenset(
 )
 """Those that are about the text of the program, which a comment would change."""
 LOGGED_TIMEOUT = "the program did not finish within its time limit"
-GROWTH_SHARE, GROWTH_BYTES, LINE_BYTES = 0.10, 5e6, 1e3
+GROWTH_SHARE, GROWTH_BYTES = 0.10, 5e6
 COPIES_SHARE = 0.1
 NAMED = 20
 """So many wrong verdicts are told in words."""
 PROGRESS_SECONDS = 5.0
 MEMORY = ("supervisor memory", "zygote memory")
-UNBOUNDED = ("gradings", "remembered lines", "zygotes restarted")
+UNBOUNDED = ("gradings", "zygotes restarted")
 HALF_RIGHT = "def f(x): return 2 * x\n"
 """To the test script of the attack suite, which wants the answer printed as well."""
 
@@ -311,7 +308,6 @@ class Soak:
                 "zygote descriptors": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in zygotes),
                 "threads": len(os.listdir("/proc/self/task")),
                 "temporary files": len(list(Path(tempfile.gettempdir()).glob(f"{WORK_PREFIX}*"))),
-                "remembered lines": judge._known_result.cache_info().currsize,
                 "zygotes restarted": max(0, len(self._seen) - self._zygotes_wanted),
             }
         )
@@ -326,16 +322,13 @@ class Soak:
         return changes(before, after)
 
 
-def growth_bound(name: str, early: dict[str, int], last: dict[str, int]) -> float:
+def growth_bound(name: str, early: dict[str, int]) -> float:
     """Return by how much a measure may grow from the one to the other."""
     if name in UNBOUNDED:
         return math.inf
     if name not in MEMORY:
         return 0
-    bound = GROWTH_SHARE * early[name] + GROWTH_BYTES
-    if name == "supervisor memory":
-        bound += LINE_BYTES * max(0, last["remembered lines"] - early["remembered lines"])
-    return bound
+    return GROWTH_SHARE * early[name] + GROWTH_BYTES
 
 
 def growth_problems(measures: Sequence[dict[str, int]]) -> list[str]:
@@ -344,7 +337,7 @@ def growth_problems(measures: Sequence[dict[str, int]]) -> list[str]:
     return [
         f"{name} grew from {early[name]} to {last[name]}"
         for name in last
-        if last[name] - early[name] > growth_bound(name, early, last)
+        if last[name] - early[name] > growth_bound(name, early)
     ]
 
 
@@ -364,7 +357,7 @@ def show_measures(measures: Sequence[dict[str, int]]) -> None:
     for name in measures[0]:
         values = [column[name] for column in columns]
         values.append(values[3] - values[1])
-        bound = growth_bound(name, columns[1], columns[3])
+        bound = growth_bound(name, columns[1])
         if name in MEMORY:
             row = [f"{value / 1e6:.1f}" for value in (*values, bound)]
         else:
