@@ -165,7 +165,7 @@ def nus_programs(folder: Path, limits: Limits, workers: int) -> list[Program]:
 
 def hostile_programs(check: SandboxCheck) -> list[Program]:
     """The attack suite, aimed at the canaries of `check`."""
-    assignments = {kind: check._assignment(kind) for kind in ("call", "io", "script")}
+    assignments = {kind: check.assignment(kind) for kind in ("call", "io", "script")}
     return [
         Program(
             name,
@@ -222,7 +222,7 @@ class Soak:
 
     def __init__(self, check: SandboxCheck, workers: int) -> None:
         self._world: World = check.world
-        self._script = Program("half right script", check._assignment("script"), HALF_RIGHT, 0.5)
+        self._script = Program("half right script", check.assignment("script"), HALF_RIGHT, 0.5)
         self._zygotes_wanted = 2 * workers  # for programs, and for test scripts
         self._copies = 0
         self._others = descendants()  # the canary process

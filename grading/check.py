@@ -183,7 +183,7 @@ class SandboxCheck:
             self.layers = self.grader.isolation
             self.rung = self.grader.rung
             # The first script starts the second kind of zygote, which must not look like a change.
-            self.grader.grade(self._assignment("script"), "def f(x): return 2 * x\n")
+            self.grader.grade(self.assignment("script"), "def f(x): return 2 * x\n")
             self._before = self.world.state()
         except BaseException:
             self.close()
@@ -223,7 +223,7 @@ class SandboxCheck:
     def _attack(self, attack: Attack) -> list[str]:
         cpu, memory = time.process_time(), _peak_mb()
         try:
-            verdict = self.grader.grade(self._assignment(attack.kind), attack.code)
+            verdict = self.grader.grade(self.assignment(attack.kind), attack.code)
         except GraderError as error:
             return [f"the grader failed: {error}"]
         problems = wrong_verdict(attack, verdict)
@@ -239,7 +239,8 @@ class SandboxCheck:
             problems.append(f"the next program: the grader failed: {error}")
         return problems
 
-    def _assignment(self, kind: str) -> Assignment:
+    def assignment(self, kind: str) -> Assignment:
+        """Return what attacks of a kind are graded on; its setup names the canaries to them."""
         setup = self.world.setup()
         files = (("data.txt", "data\n"),)
         if kind == "script":

@@ -58,6 +58,20 @@ def test_an_attack_is_stopped(check: SandboxCheck, name: str) -> None:
     assert (result.status, result.detail) == ("stopped", "")
 
 
+def test_without_namespaces_only_what_must_get_through_does() -> None:
+    """The weakest rung that is accepted unasked: Docker's default profile."""
+    layers = without("pid", "net", "ipc", "uts", "mount", "user")
+    report = check_sandbox(layers=layers)
+    if report.rung != "no-namespaces":
+        pytest.skip(f"the rung here is {report.rung!r}")
+    # Without a file tree of its own, names can be seen, and a folder has no size.
+    by_design = {
+        *("fills_its_disk", "uses_up_all_files"),
+        *("stats_a_host_file", "loads_machine_code_from_its_folder"),
+    }
+    assert {breach.name for breach in report.breaches} <= by_design
+
+
 def test_there_are_many_attacks_all_different_and_explained() -> None:
     assert len(ATTACKS) >= 70
     assert len({attack.code for attack in ATTACKS.values()}) == len(ATTACKS)
