@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from novicegym.errors import GraderError, UsageError
+from novicegym.grading import seccomp
 from novicegym.grading.grader import Grader
 from novicegym.grading.rungs import LAYERS, RUNGS, rung_of
 
@@ -46,6 +48,7 @@ assert seccomp._install([*lines, (0x06, 0, 0, 0x7FFF0000)])
 suite = TestSuite(cases=(CallCase("f(3)", 6),))
 spy = '''
 import os
+import re
 def f(x):
     seen = [os.path.exists("/etc/passwd"), os.getpid() < 1000]
     for what, *arguments in ((open, "/etc/passwd"), (os.kill, 1, 0), (open, "n", "w")):
@@ -212,3 +215,25 @@ def test_the_required_rung_comes_from_the_caller_or_the_environment(
     monkeypatch.setenv("NOVICEGYM_SANDBOX", "fulll")
     with pytest.raises(UsageError, match="Did you mean 'full'"):
         Grader()
+
+
+@pytest.mark.parametrize(
+    ("column", "header"),
+    [(0, "x86_64-linux-gnu/asm/unistd_64.h"), (1, "asm-generic/unistd.h")],
+    ids=["x86-64", "aarch64"],
+)
+def test_system_call_numbers_are_the_kernels(column: int, header: str) -> None:
+    path = Path("/usr/include") / header
+    if not path.is_file():
+        pytest.skip(f"no kernel header at {path}")
+    found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", path.read_text(), re.M)
+    numbers = {name: int(number) for name, number in found}
+    if column == 1:  # the generic header calls it by its newer name
+        numbers["newfstatat"] = numbers["fstatat"]
+    for name, ours in seccomp._CALLS.items():
+        assert ours[column] == numbers.get(name), name
+    arguments = {"ioctl": seccomp._IOCTL, "clone": seccomp._CLONE, "prctl": seccomp._PRCTL}
+    arguments |= {"prlimit64": seccomp._PRLIMIT, "clone3": seccomp._CLONE3}
+    arguments |= {"fcntl": seccomp._FCNTL, "execve": seccomp._EXECVE}
+    for name, ours in arguments.items():
+        assert ours[column] == numbers[name], name
