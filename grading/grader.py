@@ -331,19 +331,25 @@ class Grader:
         key = self._key(assignment, plan, solution)
         known = self._cpu_seconds.get(key)
         if known is None:
-            runs = [runner.run(plan.prepared, solution, _CPU_FOR_SOLUTION) for _ in range(2)]
-            if any(run is None or run.end != "exit" for run in runs):
-                raise GraderError(
-                    f"assignment {assignment.id!r}: its first solution does not end within "
-                    f"{_CPU_FOR_SOLUTION:g} seconds of CPU time, and the limit of the others "
-                    "comes from it; correct it, or give Limits(cpu_seconds=...)"
-                )
-            needed = 10 * min(run.cpu_seconds for run in runs if run is not None)
+            needed = min(self._cpu_of_solution(assignment, plan, runner) for _ in range(2)) * 10
             needed = max(needed, runner.cpu_floor)
             limit = next(step for step in _CPU_STEPS if step >= needed)
             # Threads may measure at the same time: all go by the first result.
             known = self._cpu_seconds.setdefault(key, limit)
         return known
+
+    def _cpu_of_solution(self, assignment: Assignment, plan: Plan, runner: Runner) -> float:
+        run = runner.run(plan.prepared, assignment.solutions[0], _CPU_FOR_SOLUTION)
+        verdict = judge(plan, run) if run else whole_program(plan, "refused", BROKE_OUT)
+        if run is None or not verdict.correct:
+            failed = next(case for case in verdict.cases if not case.passed)
+            reason = verdict.message or f"{failed.name}: {failed.error or failed.outcome}"
+            raise GraderError(
+                f"assignment {assignment.id!r}: its first solution does not pass its tests "
+                f"({reason}), and the CPU limit of all programs comes from it; correct the "
+                "solution or the tests, or give Limits(cpu_seconds=...)"
+            )
+        return run.cpu_seconds
 
     def version_text(self, language: str = "python") -> str:
         """Return what a verdict depends on beside suite, program and limits.

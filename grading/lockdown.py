@@ -85,9 +85,11 @@ def lock_down(
     if "rlimits" in wanted:
         _limit_resources(memory_mb, address_space=not program)
         layers.append("rlimits")
-        # With the caller's own uid, his processes would count.
-        if ("uid" in layers or "user" in layers) and _processes_are_limited():
-            most = 2 + processes + (_INTERPRETER_THREADS if program else 0)
+        # The zygote, its child, and in a user namespace the outer process, too. With the caller's
+        # own uid, his processes would count.
+        own = 3 if "user" in layers else 2
+        if ("uid" in layers or "user" in layers) and _processes_are_limited(own):
+            most = own + processes + (_INTERPRETER_THREADS if program else 0)
             resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
             layers.append("processes")
     if "landlock" in wanted and _landlock(work, program):
@@ -150,7 +152,7 @@ def _free_uid(work: str) -> int:
             def alone(uid: int = uid) -> None:
                 _change_uid(uid)
                 os.stat(work)
-                if not _processes_are_limited():
+                if not _processes_are_limited(2):
                     raise OSError(f"uid {uid} has processes elsewhere")
 
             if _works(alone):
@@ -267,14 +269,14 @@ def _limit_resources(memory_mb: int, *, address_space: bool) -> None:
         resource.setrlimit(name, (value, value))
 
 
-def _processes_are_limited() -> bool:
-    """Whether a limit leaves room for a child of the zygote, and for nothing more.
+def _processes_are_limited(own: int) -> bool:
+    """Whether a limit to `own` processes leaves room for a child of this one, and for no other.
 
     It does not bind root, whatever his name is in a user namespace; and it counts the caller's
     own processes in a user namespace of his before Linux 5.14.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    resource.setrlimit(resource.RLIMIT_NPROC, (2, hard))
+    resource.setrlimit(resource.RLIMIT_NPROC, (own, hard))
     limited = _works(_start_none)
     resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
     return limited

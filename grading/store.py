@@ -91,10 +91,10 @@ class VerdictStore:
     file, also after `close`.
     """
 
-    def __init__(self, path: Path, *, max_mb: int = 512) -> None:
+    def __init__(self, path: Path | str, *, max_mb: int = 512) -> None:
         if max_mb < 1:
             raise ValueError(f"max_mb must be at least 1, got {max_mb}")
-        self.path = path
+        self.path = Path(path)
         self.max_mb = max_mb
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None

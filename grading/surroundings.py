@@ -9,7 +9,7 @@ text, a long one as the start of it with its length and checksum.
 PARTS = 3
 """`look(0)` to `look(PARTS - 1)` are what it can be asked, each a dict of texts by name."""
 PROGRAM = r'''
-import _locale, _signal, _thread, builtins, ctypes, errno, fcntl, gc, os, random, resource, stat
+import _locale, _signal, _thread, builtins, ctypes, fcntl, gc, os, random, resource, stat
 import sys, time, zlib
 
 
@@ -39,8 +39,8 @@ def marks():
 def alive(pid):
     try:
         os.kill(pid, 0)
-    except OSError as error:
-        return error.errno == errno.EPERM
+    except OSError:  # EPERM, too: under a filter that is the answer for every number but its own
+        return False
     return True
 
 

@@ -418,10 +418,14 @@ def _run_script(
     _seed()
     points = "null"
     failure = "null"
+    complete = True
     try:
         exec(compile(source, tracebacks.PROGRAM_FILE, "exec", 0, True), names)
-        test_passed = names["test_passed"]
-        points = _encode(test_passed(), reply_room)  # type: ignore[operator]
+        test_passed = names.get("test_passed")
+        if not callable(test_passed):
+            complete = False
+            raise NameError("it must define a function test_passed() that returns the points")
+        points = _encode(test_passed(), reply_room)
     except BaseException as error:
         by_student = "true" if isinstance(error, autograder.StudentError) else "false"
         message = (
@@ -430,7 +434,8 @@ def _run_script(
             else tracebacks.error_text(error, source)
         )
         failure = f"[{by_student},{quote(message)}]"
-    consulted = "true" if autograder.consulted else "false"
+    # A script that raises before it asked anything, or lacks its function, is itself broken.
+    consulted = "true" if autograder.consulted and complete else "false"
     _send(fd, f'["result",{points},{quote(out.text())},{failure},{consulted}]')
 
 

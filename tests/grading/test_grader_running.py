@@ -210,13 +210,21 @@ def test_a_solution_and_a_program_cannot_be_mistaken_for_one_program() -> None:
         assert grader.grade(with_solution, program).correct
 
 
-def test_a_solution_that_never_ends_is_an_error_that_says_so() -> None:
-    endless = Assignment("a", "", "", DOUBLE.tests, solutions=("while True: pass",))
-    with (
-        Grader(workers=1) as grader,
-        pytest.raises(GraderError, match="first solution does not end"),
-    ):
-        grader.grade(endless, RIGHT)
+@pytest.mark.parametrize(
+    ("solution", "reason"),
+    [
+        ("while True: pass", "time limit"),
+        ("def f(x) return x", "SyntaxError"),
+        ("def g(): pass", "NameError"),
+    ],
+)
+def test_a_solution_that_fails_its_tests_is_an_error_that_says_so(
+    solution: str, reason: str
+) -> None:
+    wrong = Assignment("a", "", "", DOUBLE.tests, solutions=(solution,))
+    with Grader(workers=1) as grader, pytest.raises(GraderError, match="first solution") as told:
+        grader.grade(wrong, RIGHT)
+    assert reason in str(told.value)
 
 
 def test_one_threads_interrupt_is_not_anothers(monkeypatch: pytest.MonkeyPatch) -> None:

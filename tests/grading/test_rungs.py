@@ -50,7 +50,7 @@ spy = '''
 import os
 import re
 def f(x):
-    seen = [os.path.exists("/etc/passwd"), os.getpid() < 1000]
+    seen = [os.path.exists("/etc/passwd"), os.getppid() == 1]
     for what, *arguments in ((open, "/etc/passwd"), (os.kill, 1, 0), (open, "n", "w")):
         try: what(*arguments)
         except OSError: seen.append(False)
@@ -129,8 +129,8 @@ NO_LANDLOCK = [(number, ENOSYS) for number in LANDLOCK_CALLS]
 @pytest.mark.parametrize(
     ("hindrance", "rung", "present", "absent"),
     [
-        ({}, "full", {"uid", "mount", "landlock"}, {"user"}),
-        ({"uid": 1000}, "full", {"user", "mount"}, {"uid"}),
+        ({}, "full", {"uid", "mount", "landlock", "processes"}, {"user"}),
+        ({"uid": 1000}, "full", {"user", "mount", "processes"}, {"uid"}),
         ({"denied": NO_LANDLOCK}, "no-landlock", {"uid", "mount"}, {"landlock"}),
         ({"denied": NO_NAMESPACES}, "no-namespaces", {"uid", "landlock"}, {"pid", "mount"}),
         (
@@ -189,6 +189,36 @@ def test_below_the_required_rung_grading_is_refused(python: tuple[str, dict[str,
     assert "'no-namespaces', below the required 'full'" in grade_hindered(
         python, NO_NAMESPACES, require="full"
     )
+
+
+CHECK = """
+import json, site, sys
+site.addsitedir(sys.argv[1])
+from novicegym.grading.check import check_sandbox
+names = ["stats_a_host_file", "signals_the_hosts_processes"]
+names += ["bombs_with_forks", "bombs_with_threads"]
+report = check_sandbox(only=names)
+print(json.dumps([report.rung, [[result.name, result.detail] for result in report.breaches]]))
+"""
+
+
+def test_the_check_holds_for_an_ordinary_user(python: tuple[str, dict[str, str]]) -> None:
+    program, environment = python
+    done = subprocess.run(
+        [program, "-c", CHECK, sysconfig.get_path("purelib")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        user=1000,
+        group=1000,
+        extra_groups=[],
+        env=environment | {"NOVICEGYM_CACHE": "off"},
+    )
+    if done.returncode and "PermissionError" in done.stderr:
+        pytest.skip("the checkout or its environment cannot be read by other users")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["full", []]
 
 
 def test_rungs_follow_from_the_layers() -> None:
