@@ -241,7 +241,7 @@ def _run_program(
         if number:
             folder.empty_folder(home)
             _chdir(home)
-            _forget_the_last_case()
+            _forget_the_last_case(environment_too="environ" in code or "putenv" in code)
         _write_files(files)
         if seed:
             _seed()
@@ -252,15 +252,17 @@ def _run_program(
     _send(fd, '["end"]')
 
 
-def _forget_the_last_case() -> None:
+def _forget_the_last_case(*, environment_too: bool) -> None:
     """Take back what programs change beyond their own names, as far as novices do.
 
-    What stays: attributes set on modules, settings of modules such as the decimal context.
+    `environment_too`: for a program that names it, since that takes long. What stays: attributes
+    set on modules, settings of modules such as the decimal context.
     """
     sys.argv[:] = [""]
     sys.path[:] = _path
-    os.environ.clear()
-    os.environ.update(_environment)
+    if environment_too:
+        os.environ.clear()
+        os.environ.update(_environment)
     logging = sys.modules.get("logging")
     if logging is not None:  # its handlers hold on to the last case's streams and files
         logging.root.handlers.clear()
