@@ -61,10 +61,8 @@ def main() -> None:
     parts = {name: _load(f"python/{name}") for name in ("encoder", "tracebacks")}
     autograder, folder = _load("python/cs110"), _load("folder")
     child = _load("python/child", **parts, folder=folder, autograder=autograder)
-    import random  # noqa: F401 - the child seeds it where it is there
-
-    _limit(cpu_seconds, memory_mb, address_space=True)
     child.settle()
+    _limit(cpu_seconds, memory_mb, address_space=True)
     child.serve(source, sink)
 
 

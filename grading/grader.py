@@ -8,10 +8,10 @@
 
 The program runs in a locked-down process of its own (zygote.py), in the language of its
 assignment (runner.py); the expected answers and the comparison stay here (judge.py). A verdict
-depends only on the suite, the code, the limits and the versions of grader and language, and is
-remembered under their hash, in memory and on disk (store.py). A hostile or broken program is a
-verdict; GraderError means that the grader itself could not do its work, or that the isolation it
-has here is below the required rung (rungs.py).
+depends only on the suite, the code, the limits, the versions of grader and language and the
+layers of isolation in force, and is remembered under their hash, in memory and on disk
+(store.py). A hostile or broken program is a verdict; GraderError means that the grader itself
+could not do its work, or that the isolation it has here is below the required rung (rungs.py).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Grader:
         self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
         self._running: dict[bytes, Future[Verdict]] = {}
         self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
-        self._cpu_seconds: dict[bytes, float] = {}
+        self._cpu_seconds: dict[tuple[bytes, str, str], float] = {}
         self._runners: dict[str, Runner] = {}
         self._salts: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -327,8 +327,7 @@ class Grader:
             return self.limits.cpu_seconds
         if plan.suite.script is not None or not assignment.solutions:
             return max(_CPU_WITHOUT_SOLUTION, runner.cpu_floor)
-        solution = assignment.solutions[0]
-        key = self._key(assignment, plan, solution)
+        key = (plan.digest, assignment.language, assignment.solutions[0])
         known = self._cpu_seconds.get(key)
         if known is None:
             needed = min(self._cpu_of_solution(assignment, plan, runner) for _ in range(2)) * 10

@@ -88,7 +88,7 @@ def lock_down(
         # The zygote, its child, and in a user namespace the outer process, too. With the caller's
         # own uid, his processes would count.
         own = 3 if "user" in layers else 2
-        if ("uid" in layers or "user" in layers) and _processes_are_limited(own):
+        if uid or ("user" in layers and _processes_are_limited(own)):  # a free uid was tried out
             most = own + processes + (_INTERPRETER_THREADS if program else 0)
             resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
             layers.append("processes")

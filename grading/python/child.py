@@ -232,6 +232,7 @@ def _run_program(
     home = _home or os.getcwd()
     # From the zygote it comes seeded; only a program that uses it moves it on.
     seed = setup is not None or "random" in code
+    by_descriptor = any(name in code for name in _DESCRIPTOR_READERS)
     for number, case in enumerate(cases):
         _set_recursion_limit(_RECURSION_LIMIT)
         # What a case did to builtins or to its folder is not the next one's business.
@@ -245,7 +246,7 @@ def _run_program(
         _write_files(files)
         if seed:
             _seed()
-        reply = _run_case(program, setup, case, code, output_room, room)
+        reply = _run_case(program, setup, case, code, by_descriptor, output_room, room)
         if _getpid() != pid:  # the program forked, and this is the copy
             _exit(0)
         _send(fd, reply)
@@ -278,6 +279,7 @@ def _run_case(
     setup: CodeType | None,
     case: tuple[Any, ...],
     source: str,
+    by_descriptor: bool,
     output_room: int,
     room: int,
 ) -> str:
@@ -290,7 +292,7 @@ def _run_case(
     sys.modules["__main__"] = main
     stdin = case[1] if kind == "io" else ""
     sys.stdin = sys.__stdin__ = Input(stdin, None)  # type: ignore[misc, assignment]
-    if kind == "io" and any(name in source for name in _DESCRIPTOR_READERS):
+    if kind == "io" and by_descriptor:
         _give_descriptor(stdin)
     out = Output(output_room)
     err = Output(output_room)

@@ -145,10 +145,10 @@ def grade_script(
     assert script is not None
     compile_error = _compile_error(plan, code, limits, run_program)
     request = _script_request(assignment, plan, script, code, limits)
-    for _ in range(TRIES):
+    for number in range(TRIES):
         answers = _Answers(plan, code, limits, run_program, compile_error)
         try:
-            with scripts.lend() as worker:
+            with scripts.lend(fresh=number > 0) as worker:
                 run = worker.run(request, _SCRIPT_CPU_SECONDS, _SCRIPT_WALL_SECONDS, answers)
         except WorkerDiedError:
             continue
