@@ -52,10 +52,20 @@ class World:
     """The canaries of one check. Linux only."""
 
     def __init__(self) -> None:
+        """Make the canaries; if one cannot be made, those made before are removed."""
         self.mark = f"canary-{secrets.token_hex(8)}"
         self._secret = secrets.token_hex(16)
+        self._key = secrets.randbelow(1 << 30) + 1
+        self._zygotes: set[bytes] = set()
+        self._seen: dict[str, int] = {}
+        with contextlib.ExitStack() as made:
+            self._make(made)
+            self._made = made.pop_all()
+
+    def _make(self, made: contextlib.ExitStack) -> None:
         # Open to every uid: a uid of its own must not be all that stops a program.
         self._base = Path(tempfile.mkdtemp(prefix=f"{self.mark}-"))
+        made.callback(self._remove_files)
         self._base.chmod(0o755)
         self.folder = self._base / "folder"
         self.folder.mkdir()
@@ -64,20 +74,21 @@ class World:
         self.file.write_text(self._secret)
         self.file.chmod(0o666)
         self._tcp, self._udp = _listeners()
-        self._abstract = _listen_unix(f"\0{self.mark}")
-        self._unix = _listen_unix(str(self.folder / "socket"))
+        made.enter_context(self._tcp)
+        made.enter_context(self._udp)
+        self._abstract = made.enter_context(_listen_unix(f"\0{self.mark}"))
+        self._unix = made.enter_context(_listen_unix(str(self.folder / "socket")))
         (self.folder / "socket").chmod(0o777)
-        self._key = secrets.randbelow(1 << 30) + 1
         self._segment = _libc.shmget(self._key, 4096, _IPC_CREAT | 0o666)
+        made.callback(self._remove_ipc)
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROCESS, self._secret],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"SECRET": self._secret},
         )
+        made.callback(self._end_process)
         self._hear()
-        self._zygotes: set[bytes] = set()
-        self._seen: dict[str, int] = {}
 
     def setup(self) -> str:
         """Return the code that names the canaries to an attack."""
@@ -129,16 +140,21 @@ class World:
         for pid in ours - family:  # orphans; those of the family are other graders'
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for listener in (self._tcp, self._udp, self._abstract, self._unix):
-            listener.close()
+        self._made.close()
+
+    def _end_process(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+    def _remove_ipc(self) -> None:
         _libc.shmctl(self._segment, _IPC_RMID, None)
         _libc.msgctl(_libc.msgget(self._key, 0), _IPC_RMID, None)
         _libc.semctl(_libc.semget(self._key, 0, 0), 0, _IPC_RMID)
         machine = os.uname().machine
         if machine in _SYS_MQ_UNLINK:
             _libc.syscall(_SYS_MQ_UNLINK[machine], self.mark.encode())
+
+    def _remove_files(self) -> None:
         for path in (str(self._base), *self._marked()):
             shutil.rmtree(path, ignore_errors=True)
             with contextlib.suppress(OSError):
@@ -254,11 +270,13 @@ def _listeners() -> tuple[socket.socket, socket.socket]:
 
 
 def _listen_unix(address: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen()
-    listener.setblocking(False)
-    return listener
+    with contextlib.ExitStack() as made:
+        listener = made.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(address)  # fails for a path of more than 107 bytes
+        listener.listen()
+        listener.setblocking(False)
+        made.pop_all()
+        return listener
 
 
 def _status(pid: int | str) -> dict[str, str]:

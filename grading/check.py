@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
 from typing import Literal
 
 from novicegym.courses.model import Assignment
@@ -30,7 +29,7 @@ from novicegym.errors import GraderError, UsageError, unknown_name
 from novicegym.grading import attacks as attack_package
 from novicegym.grading.canary import World, changes
 from novicegym.grading.grader import Grader, Limits
-from novicegym.grading.rungs import LAYERS, Rung
+from novicegym.grading.rungs import LAYERS, Rung, reaches, required_rung
 from novicegym.grading.surroundings import PARTS, PROGRAM
 from novicegym.grading.verdict import Verdict
 
@@ -92,8 +91,16 @@ class SandboxReport:
     """What the attack suite found."""
 
     rung: Rung
+    """The one in force."""
+    required: Rung
+    """The weakest that graders here accept: the environment's, else the default."""
     layers: tuple[str, ...]
     results: tuple[AttackResult, ...]
+
+    @property
+    def grading_allowed(self) -> bool:
+        """Whether a Grader that does not ask for a rung grades here."""
+        return reaches(self.rung, self.required)
 
     @property
     def breaches(self) -> tuple[AttackResult, ...]:
@@ -134,8 +141,10 @@ def check_sandbox(
 
     `layers`: install these alone, to see what each is good for (default: all there are).
     `only`: names of attacks (default: all). `progress(done, total)` is called after each.
-    Raises UsageError for an unknown name, and on systems other than Linux.
+    Raises UsageError for an unknown name, also in NOVICEGYM_SANDBOX, and on systems other than
+    Linux.
     """
+    required = required_rung()
     suite = load_attacks()
     names = list(suite) if only is None else list(only)
     for name in names:
@@ -147,7 +156,7 @@ def check_sandbox(
             results.append(check.run(suite[name]))
             if progress is not None:
                 progress(len(results), len(names))
-        return SandboxReport(check.rung, check.layers, tuple(results))
+        return SandboxReport(check.rung, required, check.layers, tuple(results))
 
 
 class SandboxCheck:
@@ -198,12 +207,7 @@ class SandboxCheck:
     def __enter__(self) -> SandboxCheck:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def run(self, attack: Attack) -> AttackResult:

@@ -22,15 +22,16 @@ import functools
 import hashlib
 import importlib
 import os
+import reprlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from novicegym.courses.model import Assignment
+from novicegym.courses.suite import CallCase, IOCase
 from novicegym.errors import GraderError
 from novicegym.grading.judge import BROKE_OUT, Plan, judge, make_plan, whole_program
 from novicegym.grading.limits import Limits
@@ -81,8 +82,13 @@ class Grader:
         """
         if workers is None:
             workers = min(2, os.cpu_count() or 1)
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, got {workers}")
+        for name, number, least in (("workers", workers, 1), ("cache_size", cache_size, 0)):
+            if not isinstance(number, int):
+                raise TypeError(f"{name} must be a whole number, got {number!r}")
+            if number < least:
+                raise ValueError(f"{name} must be at least {least}, got {number}")
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits must be a Limits, got {limits!r}")
         if unknown := layers - LAYERS:
             raise ValueError(f"layers must be of {sorted(LAYERS)}, got {sorted(unknown)}")
         self.limits = limits
@@ -96,6 +102,7 @@ class Grader:
         self._running: dict[bytes, Future[Verdict]] = {}
         self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
         self._cpu_seconds: dict[tuple[bytes, str, str], float] = {}
+        self._sound_setups: set[tuple[bytes, str]] = set()
         self._runners: dict[str, Runner] = {}
         self._salts: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -115,6 +122,10 @@ class Grader:
 
     def grade(self, assignment: Assignment, code: str) -> Verdict:
         """Return the verdict on one program. Raises GraderError, never for anything in `code`."""
+        if not isinstance(assignment, Assignment):
+            raise TypeError(f"assignment must be an Assignment, got {reprlib.repr(assignment)}")
+        if not isinstance(code, str):
+            raise TypeError(f"code must be the program's text, got {reprlib.repr(code)}")
         self._check_usable()
         plan = self._plan(assignment)
         key = self._key(assignment, plan, code)
@@ -155,7 +166,12 @@ class Grader:
         waiting: deque[Future[Verdict]] = deque()
         executor = ThreadPoolExecutor(self.workers, thread_name_prefix="novicegym-grader")
         try:
-            for assignment, code in requests:
+            for request in requests:
+                if not isinstance(request, Sequence) or len(request) != 2:
+                    raise TypeError(
+                        f"a request must be (assignment, code), got {reprlib.repr(request)}"
+                    )
+                assignment, code = request
                 waiting.append(executor.submit(self.grade, assignment, code))
                 if len(waiting) >= _AHEAD * self.workers:
                     yield waiting.popleft().result()
@@ -213,12 +229,7 @@ class Grader:
     def __enter__(self) -> Grader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __reduce__(self) -> str:
@@ -245,7 +256,7 @@ class Grader:
                 if make is None:
                     raise GraderError(
                         f"no runner for programs in {language!r}; there is one for "
-                        f"{', '.join(sorted(RUNNERS))}, and grading.grader.RUNNERS takes others"
+                        f"{', '.join(sorted(RUNNERS))}, and {__name__}.RUNNERS takes others"
                     )
                 if isinstance(make, str):
                     module, _, name = make.partition(":")
@@ -323,10 +334,10 @@ class Grader:
 
     def _cpu_limit(self, assignment: Assignment, plan: Plan, runner: Runner) -> float:
         """Return the CPU seconds a program gets: see `Limits.cpu_seconds`."""
-        if self.limits.cpu_seconds is not None:
-            return self.limits.cpu_seconds
-        if plan.suite.script is not None or not assignment.solutions:
-            return max(_CPU_WITHOUT_SOLUTION, runner.cpu_floor)
+        given = self.limits.cpu_seconds
+        if given is not None or plan.suite.script is not None or not assignment.solutions:
+            self._check_setup(assignment, plan, runner)
+            return max(_CPU_WITHOUT_SOLUTION, runner.cpu_floor) if given is None else given
         key = (plan.digest, assignment.language, assignment.solutions[0])
         known = self._cpu_seconds.get(key)
         if known is None:
@@ -349,6 +360,27 @@ class Grader:
                 "solution or the tests, or give Limits(cpu_seconds=...)"
             )
         return run.cpu_seconds
+
+    def _check_setup(self, assignment: Assignment, plan: Plan, runner: Runner) -> None:
+        """Raise GraderError for a setup that fails by itself: every program would be blamed."""
+        suite = plan.suite
+        key = (plan.digest, assignment.language)
+        # What a script gives a program to read is not known here, and a setup may read it.
+        if not suite.setup or suite.script is not None or key in self._sound_setups:
+            return
+        first = suite.cases[0]
+        case = IOCase(first.stdin, "") if isinstance(first, IOCase) else CallCase("0", 0)
+        alone = replace(assignment, tests=replace(suite, cases=(case,)))
+        trial = make_plan(alone, runner)
+        run = runner.run(trial.prepared, "", _CPU_FOR_SOLUTION)
+        verdict = judge(trial, run) if run else whole_program(trial, "refused", BROKE_OUT)
+        if verdict.outcome not in ("correct", "logical"):  # it may print
+            reason = verdict.message or verdict.cases[0].error or verdict.outcome
+            raise GraderError(
+                f"assignment {assignment.id!r}: its setup fails even before an empty program "
+                f"({reason}), so no program could pass; correct the setup"
+            )
+        self._sound_setups.add(key)
 
     def version_text(self, language: str = "python") -> str:
         """Return what a verdict depends on beside suite, program and limits.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+_LEAST = {"memory_mb": 64, "processes": 0, "output_bytes": 1, "reply_bytes": 1}
+"""With less memory Python does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,29 @@ class Limits:
     """Threads and processes a program may start, where the layer `processes` is in force. Each
     process may use `memory_mb` again, and CPU time up to the wall limit before it counts."""
     output_bytes: int = 64 * 1024
-    """Printed text kept of one test case, in characters; a program that prints more than that
-    fails a case that compares its output."""
+    """Printed text kept of one test case. Counted in characters, of one to four bytes each (in
+    JavaScript in UTF-16 units); a program that prints more fails a case that compares its
+    output."""
     reply_bytes: int = 1024 * 1024
     """Most that the program's answers may fill; a longer answer equals nothing."""
 
     def __post_init__(self) -> None:
-        for name in ("cpu_seconds", "wall_seconds", "memory_mb", "output_bytes", "reply_bytes"):
+        for name in ("wall_seconds", "cpu_seconds"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, got {value!r}")
+            if value is None and name == "cpu_seconds":
+                continue
+            if not isinstance(value, (int, float)):
+                raise TypeError(f"{name} must be a number of seconds, got {value!r}")
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} must be positive and finite, got {value!r}")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise TypeError(f"{name} must be a whole number, got {value!r}")
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         if self.cpu_seconds is not None and self.wall_seconds < self.cpu_seconds:
             raise ValueError(
                 f"wall_seconds must be at least cpu_seconds ({self.cpu_seconds}), "
                 f"got {self.wall_seconds}"
             )
-        if self.processes < 0:
-            raise ValueError(f"processes must be at least 0, got {self.processes}")
-        if self.memory_mb < 64:
-            raise ValueError(f"memory_mb must be at least 64 to start Python, got {self.memory_mb}")

@@ -54,19 +54,25 @@ def rung_of(layers: Iterable[str]) -> Rung:
     )
 
 
-def required_rung(asked: str | None) -> Rung:
+def required_rung(asked: str | None = None) -> Rung:
     """Return the rung to require: the one asked for, else the environment's, else the default."""
     name = asked or os.environ.get("NOVICEGYM_SANDBOX") or DEFAULT_RUNG
     if name not in RUNGS:
-        raise unknown_name("rung of isolation", name, RUNGS)
+        kind = "rung of isolation" if asked else "rung of isolation in NOVICEGYM_SANDBOX"
+        raise unknown_name(kind, name, RUNGS)
     return name
+
+
+def reaches(rung: Rung, required: Rung) -> bool:
+    """Whether a rung is as strong as the required one, or stronger."""
+    return RUNGS.index(rung) <= RUNGS.index(required)
 
 
 def refuse_below(required: Rung, layers: Iterable[str]) -> None:
     """Raise GraderError when the layers make a rung below the required one."""
     present = set(layers)
     rung = rung_of(present)
-    if RUNGS.index(rung) <= RUNGS.index(required):
+    if reaches(rung, required):
         return
     missing = ", ".join(sorted(_NEEDED[required] - present)) or "a foreign uid or user namespace"
     raise GraderError(

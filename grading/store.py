@@ -31,7 +31,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from novicegym.errors import GraderError
@@ -158,19 +157,14 @@ class VerdictStore:
     def __enter__(self) -> VerdictStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     # For `novicegym cache`. These raise GraderError when the file cannot be used.
 
     def stats(self) -> StoreStats:
         """Count what is stored; an absent file is an empty store."""
-        if not self.path.exists():
+        if not self._exists():
             return StoreStats(str(self.path), 0, 0, 0, {}, None, None)
         size = self.bytes_on_disk()  # before it is opened, which makes it larger
         with self._telling(), self._lock:
@@ -197,7 +191,7 @@ class VerdictStore:
         """Return the size of the file and of what SQLite keeps beside it while it is open."""
         size = 0
         for file in self._files():
-            with contextlib.suppress(FileNotFoundError):
+            with self._telling(), contextlib.suppress(FileNotFoundError):
                 size += file.stat().st_size
         return size
 
@@ -206,7 +200,7 @@ class VerdictStore:
 
         A file that is damaged or no store of this version is removed; its entries count as 0.
         """
-        if not self.path.exists():
+        if not self._exists():
             return 0
         with self._telling(), self._lock:
             try:
@@ -233,7 +227,7 @@ class VerdictStore:
 
     def check_file(self) -> list[str]:
         """Return what is wrong with the file's structure, a line each."""
-        if not self.path.exists():
+        if not self._exists():
             return []
         try:
             messages = self._read("PRAGMA integrity_check")
@@ -248,7 +242,7 @@ class VerdictStore:
 
         `progress` is called with the numbers of verdicts checked and to check.
         """
-        if not self.path.exists():
+        if not self._exists():
             return []
         found, tasks = [], set()
         for row in self._rows("tasks"):
@@ -270,7 +264,7 @@ class VerdictStore:
         self, count: int | None, *, versions: Collection[str], seed: int = 0
     ) -> Iterator[tuple[bytes, Verdict, StoredRequest]]:
         """Yield `count` undamaged entries of these grader versions, or all, oldest first."""
-        if not self.path.exists():
+        if not self._exists():
             return
         wanted = {version.encode() for version in versions}
         tasks = {
@@ -317,16 +311,29 @@ class VerdictStore:
             self._waiting.clear()
             self._disconnect()
         text = f"{self._explain(error)}. Grading goes on without it."
-        warnings.warn(text, RuntimeWarning, stacklevel=3)
+        # Shown with the file it is about, and not with a line of ours.
+        warnings.warn_explicit(text, RuntimeWarning, str(self.path), 0)
 
     def _explain(self, error: Exception) -> str:
         if is_no_store(error):
-            advice = "start it anew with `novicegym cache clear`"
+            advice = "if nothing else needs that file, delete it, and a new one is made"
         elif is_busy(error):
             advice = f"another process has held it for {BUSY_SECONDS:g} s: see which one hangs"
         else:
-            advice = "set NOVICEGYM_CACHE to a folder with space that you may write, or to off"
+            advice = (
+                "it takes a folder with space that you may write; "
+                "NOVICEGYM_CACHE names another for the default store, or off"
+            )
         return f"the verdict store {self.path} cannot be used ({error}): {advice}"
+
+    def _exists(self) -> bool:
+        """Whether the file is there; raises GraderError where that cannot be seen."""
+        with self._telling():
+            try:
+                self.path.stat()
+            except FileNotFoundError:
+                return False
+            return True
 
     def _files(self) -> list[Path]:
         return [self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm")]

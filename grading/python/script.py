@@ -172,8 +172,11 @@ def _script_request(
     """Return the request that runs the script, beside its files and the student's program.
 
     The program lies there under every name ending in .py that the script mentions, to be read,
-    and can be imported under these and every module name that is nobody else's; imports run it
-    apart. A script that runs the text it reads, by `exec`, trusts the student.
+    and can be imported under these; where it mentions none, under every module name that is nobody
+    else's. Imports run it apart. A script that runs the text it reads, by `exec`, trusts the
+    student.
+
+    Raises GraderError for a script that does not compile, or imports what is not there.
     """
     try:
         tree = ast.parse(script.source)
@@ -185,19 +188,27 @@ def _script_request(
     programs: set[str] = set()
     modules: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if _PROGRAM_NAME.fullmatch(node.value):
-                programs.add(node.value)
-        elif isinstance(node, ast.Import):
-            modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules.add(node.module)
+        modules.update(_imported(node))
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and _PROGRAM_NAME.fullmatch(text):
+            programs.add(text)
     modules = {
         name
         for name in modules | {program.removesuffix(".py") for program in programs}
         if name.partition(".")[0] not in sys.stdlib_module_names | {"cs110"}
         and f"{name}.py" not in given
     }
+    names = {program.removesuffix(".py") for program in programs - set(given)}
+    if names:
+        strangers = {name for node in tree.body for name in _imported(node)} & modules - names
+        if strangers:
+            raise GraderError(
+                f"assignment {assignment.id!r}: the test script imports "
+                f"{', '.join(sorted(strangers))}, which is not here: it can import Python's own "
+                "library, .py files of the suite, and the student's program as "
+                f"{' or '.join(sorted(names))}"
+            )
+        modules &= names
     files = (*plan.suite.files, *((name, code) for name in sorted(programs - set(given))))
     return marshal.dumps(
         (
@@ -209,6 +220,15 @@ def _script_request(
             limits.reply_bytes,
         )
     )
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Return the modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module]
+    return []
 
 
 def _verdict(assignment: Assignment, script: TestScript, run: Run, answers: _Answers) -> Verdict:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.table import Table
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from novicegym.grading.store import StoredRequest, VerdictStore
     from novicegym.grading.verdict import CaseResult, Verdict
 
+    _Entry: TypeAlias = tuple[bytes, Verdict, StoredRequest]
+
 app = typer.Typer(
     help="Look at, empty and check the verdicts kept on disk. "
     "They are in the folder $NOVICEGYM_CACHE, by default ~/.cache/novicegym; "
@@ -30,6 +33,8 @@ app = typer.Typer(
 
 _PIECE = 256
 """Entries graded anew in one batch."""
+_CLOCK_SECONDS = 1.1
+"""Between two gradings of a program: one that reads the clock in whole seconds sees another."""
 
 
 @app.command("stats")
@@ -76,14 +81,18 @@ def verify(
 ) -> None:
     """Check the file and all its rows, and grade a sample anew.
 
-    Exit 1 when anything is damaged or differs.
+    A program that gets another verdict than the stored one is graded once more, by new processes.
+    When these two agree, the stored verdict is different. When they do not, the program is
+    unstable: it looks at the clock, at real random numbers or at addresses, and says nothing of
+    its row. Exit 1 when anything is damaged or different.
     """
+    from novicegym.envs.render import printable
     from novicegym.grading.grader import Grader
 
     store = _store()
     if lines := store.check_file():  # its rows cannot be read one by one
         print(*lines, sep="\n")
-        print(f"{store.path} is damaged; `novicegym cache clear` starts it anew")
+        print(f"{store.path} is damaged: delete that file, and a new one is made")
         raise typer.Exit(1)
     with progress_bar("checking") as update:
         damaged = store.damaged_rows(update)
@@ -95,17 +104,25 @@ def verify(
     own = sum(count for text, count in numbers.versions.items() if text in versions)
     chosen = store.sample(None if everything else sample, versions=versions, seed=seed)
     graded = different = 0
+    was: dict[bytes, Verdict] = {}
+    doubtful: list[_Entry] = []
     with progress_bar("grading") as update:
-        for piece in _graded_anew(chosen):
-            graded += len(piece)
+        for graded, ((key, stored, request), again) in enumerate(_graded_anew(chosen), 1):
             update(graded, own if everything else min(sample, own))
-            for name, stored, again in piece:
-                if stored != again:
-                    different += 1
-                    print(f"verdict {name}: {_difference(stored, again)}")
+            if again != stored:
+                was[key] = stored
+                doubtful.append((key, again, request))
+    if doubtful:
+        time.sleep(_CLOCK_SECONDS)
+    for (key, again, request), once_more in _graded_anew(doubtful):
+        if once_more == again:
+            different += 1
+            name = printable(f"{key.hex()} ({request.assignment.id})")
+            print(f"verdict {name}: {_difference(was[key], again)}")
     print(
         f"{numbers.entries:,} verdicts, {numbers.entries - own:,} of other versions; "
-        f"{len(damaged):,} damaged; {graded:,} graded anew, {different:,} different"
+        f"{len(damaged):,} damaged; {graded:,} graded anew, {different:,} different, "
+        f"{len(doubtful) - different:,} unstable"
     )
     if damaged or different:
         raise typer.Exit(1)
@@ -136,17 +153,14 @@ def _current_versions(grader: Grader) -> set[str]:
     return versions
 
 
-def _graded_anew(
-    entries: Iterator[tuple[bytes, Verdict, StoredRequest]],
-) -> Iterator[list[tuple[str, Verdict, Verdict]]]:
-    """Grade entries, each under its own limits; yields pieces of (name, stored, graded anew)."""
-    from novicegym.envs.render import printable
+def _graded_anew(entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, Verdict]]:
+    """Yield entries with the verdicts that new processes give, each under its own limits."""
     from novicegym.grading.grader import Grader
 
     graders: dict[Limits, Grader] = {}
     with contextlib.ExitStack() as stack:
-        while piece := list(itertools.islice(entries, _PIECE)):
-            compared = []
+        waiting = iter(entries)
+        while piece := list(itertools.islice(waiting, _PIECE)):
             for limits in {request.limits: None for _, _, request in piece}:
                 if limits not in graders:
                     graders[limits] = stack.enter_context(Grader(limits=limits, cache_size=0))
@@ -154,10 +168,7 @@ def _graded_anew(
                 again = graders[limits].grade_batch(
                     [(request.assignment, request.code) for _, _, request in group]
                 )
-                for (key, stored, request), verdict in zip(group, again, strict=True):
-                    name = printable(f"{key.hex()} ({request.assignment.id})")
-                    compared.append((name, stored, verdict))
-            yield compared
+                yield from zip(group, again, strict=True)
 
 
 def _difference(stored: Verdict, again: Verdict) -> str:

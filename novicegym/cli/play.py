@@ -7,7 +7,6 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,18 +57,46 @@ def grade(
             "--twice", help="Run the program two times, and say so when the verdicts differ."
         ),
     ] = False,
+    cpu_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="End the program after this much CPU time, 0.01 to 10, all tests together "
+            "(default: ten times what the first solution needs, without one 0.5).",
+            show_default=False,
+        ),
+    ] = None,
+    require: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNG",
+            help="Refuse to grade in a weaker sandbox than this; from the strongest: full, "
+            "no-landlock, no-namespaces, limits-only, not-a-sandbox (default: $NOVICEGYM_SANDBOX, "
+            "else no-namespaces). `novicegym sandbox check` says which one this machine has.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Grade one program and print the feedback. Exit 0 when fully correct, 1 when not."""
     from novicegym.envs.render import printable
     from novicegym.grading.feedback import FEEDBACK_LEVELS, render_feedback
-    from novicegym.grading.grader import Grader, shared_grader
+    from novicegym.grading.grader import Grader, Limits
+    from novicegym.grading.rungs import required_rung
+    from novicegym.grading.store import default_store
 
     if feedback not in FEEDBACK_LEVELS:
         raise unknown_name("feedback level", feedback, FEEDBACK_LEVELS)
+    if cpu_seconds is not None and not 0.01 <= cpu_seconds <= 10:
+        raise UsageError(f"--cpu-seconds takes 0.01 to 10, got {cpu_seconds:g}")
     code = _read_program(file)
     opened = open_course(course, tests=tests, columns=columns, reader=reader, quiet=True)
-    with Grader(workers=1, twice=True) if twice else nullcontext(shared_grader()) as grader:
+    with Grader(
+        workers=1,
+        limits=Limits(cpu_seconds=cpu_seconds),
+        store=None if twice else default_store(),  # a stored verdict would not be run at all
+        require=required_rung(require),
+        twice=twice,
+    ) as grader:
         verdict = grader.grade(opened.assignment(assignment), code)
     if not verdict.stable:
         ERR.print("not stable: a second run of the program gave another verdict")
@@ -211,8 +238,8 @@ def demo(
     """
     from novicegym.agents.registry import describe_agents
     from novicegym.courses.load import load_course
-    from novicegym.eval.records import write_atomically
     from novicegym.eval.rollouts import PROTOCOLS
+    from novicegym.runs import write_atomically
 
     whole = load_course("cs1")
     selectors = ["term:Spring 2025", f"trajectories:{trajectories}:seed={seed}"]
@@ -242,7 +269,8 @@ def _play(
     source: Mapping[str, object],
 ) -> None:
     from novicegym.agents.registry import make_agent
-    from novicegym.eval.records import course_fingerprint, is_finished
+    from novicegym.courses.fingerprint import course_fingerprint
+    from novicegym.eval.records import is_finished
     from novicegym.eval.rollouts import rollout as play_rollout
 
     # A console script does not look for a user's own MODULE:FACTORY where it is run.

@@ -4,7 +4,7 @@ GRADE = 0
 OUTCOME = "memory"
 NEEDS = ("rlimits",)
 CODE = """
-text = "x"
+text = "x" * 40_000_000
 while True:
     text += text
 """

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,6 +72,18 @@ def test_stats_of_no_store_make_none(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("command", ["stats", "clear", "verify"])
+def test_a_folder_that_cannot_be_is_an_error_and_no_empty_store(
+    tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    told = cache(tmp_path / "file", command)
+    assert (told.returncode, told.stdout) == (3, "")
+    assert "the verdict store" in told.stderr
+    assert str(tmp_path / "file" / "verdicts.sqlite") in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
 def test_clear_says_how_much_went(folder: Path) -> None:
     cleared = cache(folder, "clear")
     assert cleared.stdout.startswith("removed 8 verdicts (0.03 MB)"), cleared.stderr
@@ -81,7 +94,7 @@ def test_verify_grades_anew_what_this_version_graded(folder: Path) -> None:
     verified = cache(folder, "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert verified.stdout == (
-        "8 verdicts, 1 of other versions; 0 damaged; 7 graded anew, 0 different\n"
+        "8 verdicts, 1 of other versions; 0 damaged; 7 graded anew, 0 different, 0 unstable\n"
     )
     assert "3 graded anew" in cache(folder, "verify", "--sample", "3").stdout
     assert "7 graded anew" in cache(folder, "verify", "--sample", "3", "--all").stdout
@@ -102,7 +115,24 @@ def test_verify_tells_a_verdict_that_differs(folder: Path) -> None:
     one, two, summary = verified.stdout.splitlines()
     assert one == f"verdict {b'one'.hex()} (add): test 2 actual was '\\x1b[2J9', is '0'"
     assert two == f"verdict {b'two'.hex()} (add): grade was '1/2', is '1'"
-    assert summary.endswith("9 graded anew, 2 different")
+    assert summary.endswith("9 graded anew, 2 different, 0 unstable")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["int(time.time())", "os.urandom(8)", "id(object())"],
+    ids=["the clock in seconds", "random numbers", "an address"],
+)
+def test_a_program_that_differs_from_itself_is_unstable_and_no_wrong_row(
+    tmp_path: Path, value: str
+) -> None:
+    program = f"import os, time\ndef add(a, b): return {value}\n"
+    with Grader(workers=1, store=VerdictStore(tmp_path / "verdicts.sqlite")) as grader:
+        grader.grade(ADD, program)
+    time.sleep(1.1)
+    verified = cache(tmp_path, "verify")
+    assert verified.stdout.endswith(" 1 graded anew, 0 different, 1 unstable\n")
+    assert verified.returncode == 0
 
 
 def test_verify_names_a_damaged_row_and_grades_the_others(folder: Path) -> None:
@@ -113,7 +143,7 @@ def test_verify_names_a_damaged_row_and_grades_the_others(folder: Path) -> None:
     assert verified.returncode == 1
     assert verified.stdout.splitlines() == [
         f"verdict {b'old'.hex()} does not match its checksum",
-        "8 verdicts, 1 of other versions; 1 damaged; 7 graded anew, 0 different",
+        "8 verdicts, 1 of other versions; 1 damaged; 7 graded anew, 0 different, 0 unstable",
     ]
 
 
@@ -121,10 +151,11 @@ def test_a_file_that_is_no_store_is_told_and_cleared(folder: Path) -> None:
     (folder / "verdicts.sqlite").write_bytes(b"no database" * 1000)
     verified = cache(folder, "verify")
     assert verified.returncode == 1
-    assert "novicegym cache clear" in verified.stdout
+    assert f"{folder / 'verdicts.sqlite'} is damaged: delete that file" in verified.stdout
     stats = cache(folder, "stats")
     assert stats.returncode == 3
-    assert "novicegym cache clear" in stats.stderr
+    assert str(folder / "verdicts.sqlite") in stats.stderr
+    assert "delete it, and a new one is made" in stats.stderr
     assert stats.stderr.count("\n") == 1
     assert cache(folder, "clear").returncode == 0
     assert cache(folder, "verify").returncode == 0

@@ -8,11 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from novicegym import __version__
+from novicegym.cli import app
+from novicegym.errors import GraderError
+from novicegym.grading import grader
 
 
 def novicegym(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -129,6 +134,28 @@ def test_grade_exits_with_the_verdict(tmp_path: Path) -> None:
     assert "not stable" in novicegym("grade", program, "-a", assignment, "--twice").stderr
 
 
+def test_grade_takes_a_limit(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("sum(range(4_000_000))\nprint(1 / 0)")  # a tenth of a second or so
+    options = ("grade", program, "-a", "lsn02_fuelcost", "--json", "--cpu-seconds")
+    assert json.loads(novicegym(*options, "0.01").stdout)["outcome"] == "timeout"
+    assert json.loads(novicegym(*options, "5").stdout)["outcome"] == "runtime"
+
+
+def test_grade_is_refused_below_the_rung_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("print(1)")
+    command = ["grade", str(program), "-a", "lsn02_fuelcost", "--require"]
+    # The real grader, on a machine that has but one layer.
+    monkeypatch.setattr(grader, "Grader", partial(grader.Grader, layers=frozenset({"rlimits"})))
+    refused = CliRunner().invoke(app, [*command, "full"])
+    assert isinstance(refused.exception, GraderError)
+    assert "below the required 'full'" in str(refused.exception)
+    assert CliRunner().invoke(app, [*command, "not-a-sandbox"]).exit_code == 1  # graded: wrong
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -153,6 +180,9 @@ def test_grade_exits_with_the_verdict(tmp_path: Path) -> None:
         (["course", "make", "cs9"], "cs9"),
         (["course", "curate"], "COURSE"),
         (["grade", "/nowhere.py", "-a", "x"], "/nowhere.py"),
+        (["grade", "a_file", "-a", "lsn02_fuelcost", "--require", "ful"], "Did you mean 'full'"),
+        (["grade", "a_file", "-a", "lsn02_fuelcost", "--cpu-seconds", "nan"], "0.01 to 10"),
+        (["grade", "a_file", "-a", "lsn02_fuelcost", "--cpu-seconds", "11"], "0.01 to 10"),
         (["rollout", "--agent", "persistance", "--out", "run"], "Did you mean 'persistence'"),
         (["rollout", "--agent", "no.such:thing", "--out", "run"], "no.such"),
         (["rollout", "--agent", "logged", "--out", "run", "--protocol", "p"], "paper"),

@@ -196,6 +196,24 @@ def test_a_world_leaves_nothing_behind() -> None:
         assert str(key) not in Path(f"/proc/sysvipc/{kind}").read_text().split()
 
 
+@pytest.mark.parametrize("failing", ["the socket file", "the process"])
+def test_a_world_half_made_leaves_nothing_behind(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30 if failing == "the socket file" else "")
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    if failing == "the process":
+        monkeypatch.setattr("sys.executable", str(tmp_path / "no such interpreter"))
+    segments = Path("/proc/sysvipc/shm").read_text().splitlines()
+    descriptors = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match=r"path too long|no such interpreter"):
+        World()
+    assert list(folder.iterdir()) == []
+    assert os.listdir("/proc/self/fd") == descriptors
+    assert Path("/proc/sysvipc/shm").read_text().splitlines() == segments
+
+
 def test_a_verdict_that_is_not_the_honest_one_is_told() -> None:
     right = Verdict(Fraction(1), "correct")
     wrong = Verdict(Fraction(0), "logical", (CaseResult("1", False, "logical", actual="'out'"),))

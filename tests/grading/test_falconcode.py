@@ -131,6 +131,43 @@ def test_a_script_may_import_the_program_as_a_module(grader: Grader) -> None:
     assert "your program has no count" in missing.message
 
 
+@pytest.mark.parametrize(
+    ("imports", "known"),
+    [
+        ("import lab3, numpy\nNAME = 'lab3.py'", "lab3"),
+        ("from randon import randint\nNAME = 'area.py'", "area"),
+        ("import lab3.part\nNAME = 'lab3.py'", "lab3"),
+    ],
+)
+def test_a_module_that_is_nobodys_is_not_taken_for_the_program(
+    grader: Grader, imports: str, known: str
+) -> None:
+    script = f"{imports}\ndef test_passed(): return 100\n"
+    stranger = {"lab3": "numpy|lab3.part", "area": "randon"}[known]
+    with pytest.raises(GraderError, match=f"'lab3'.* imports ({stranger}), .* as {known}$"):
+        grader.grade(scripted(script), "x = 1")
+
+
+def test_a_script_imports_files_of_its_suite_and_the_program_under_its_own_name(
+    grader: Grader,
+) -> None:
+    script = (
+        "from cs110 import autograder\nimport other_name, tables, math\n"
+        "def test_passed(): return tables.POINTS if other_name.f() == 1 else 0\n"
+    )
+    assignment = scripted(script, tables_py="POINTS = 100\n")
+    assert grader.grade(assignment, "def f(): return 1\n").correct
+
+
+def test_a_script_may_try_to_import_what_is_not_here(grader: Grader) -> None:
+    script = (
+        "import lab3\nNAME = 'lab3.py'\n"
+        "try:\n    import numpy\nexcept ImportError:\n    numpy = None\n"
+        "def test_passed(): return lab3.f() if numpy is None else 0\n"
+    )
+    assert grader.grade(scripted(script), "def f(): return 100\n").correct
+
+
 def test_a_module_named_at_run_time_is_the_program_run_apart(grader: Grader) -> None:
     script = (
         "import importlib\n"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -277,6 +278,63 @@ def test_a_broken_call_or_setup_is_the_teachers_fault(grader: Grader) -> None:
         grader.grade(calls(CallCase("f(1)", 1), setup="def"), RIGHT)
 
 
+@pytest.mark.parametrize(
+    ("setup", "reason"),
+    [
+        ("TABLE = open('missing.csv')", r"FileNotFoundError: .*missing\.csv"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("import os; os._exit(0)", "the program ended before it had answered"),
+    ],
+)
+def test_a_setup_that_fails_by_itself_is_the_teachers_fault(setup: str, reason: str) -> None:
+    said = f"'calls': its setup fails even before an empty program \\({reason}"
+    for limits in (Limits(), Limits(cpu_seconds=0.3)):
+        with Grader(workers=1, limits=limits) as grader:
+            for _ in range(2):
+                with pytest.raises(GraderError, match=said):
+                    grader.grade(calls(CallCase("f(1)", 1), setup=setup), RIGHT)
+
+
+@pytest.mark.parametrize("code", ["raise RuntimeError", "import os; os._exit(1)", "del TABLE"])
+def test_a_sound_setup_is_never_blamed_for_a_program(grader: Grader, code: str) -> None:
+    reads = "print('table'); TABLE = [input(), input()]"
+    for suite in (
+        TestSuite(cases=(CallCase("f(TABLE)", 2),), setup="TABLE = 1"),
+        TestSuite(cases=(IOCase("1\n2\n", "table\n['1', '2']"),), setup=reads),
+    ):
+        assignment = Assignment("sound", "", "", suite)
+        assert grader.grade(assignment, code).grade == 0
+        assert grader.grade(assignment, RIGHT + "print(TABLE)").correct
+
+
+def test_a_request_that_is_none_is_refused_with_what_is_wanted(grader: Grader) -> None:
+    with pytest.raises(TypeError, match="code must be the program's text, got None"):
+        grader.grade(DOUBLE, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="assignment must be an Assignment, got None"):
+        grader.grade(None, RIGHT)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"must be \(assignment, code\), got 'def f"):
+        grader.grade_batch([RIGHT])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"must be \(assignment, code\), got \(1, 2, 3\)"):
+        grader.grade_batch([(1, 2, 3)])  # type: ignore[list-item]
+    assert grader.grade(DOUBLE, RIGHT).correct
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "said"),
+    [
+        ({"workers": 0}, ValueError, "workers must be at least 1, got 0"),
+        ({"workers": "2"}, TypeError, "workers must be a whole number, got '2'"),
+        ({"cache_size": -1}, ValueError, "cache_size must be at least 0, got -1"),
+        ({"limits": {"cpu_seconds": 1}}, TypeError, "limits must be a Limits, got {"),
+    ],
+)
+def test_a_grader_is_made_of_what_it_says(
+    fields: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        Grader(**fields)
+
+
 def test_a_closed_grader_says_so() -> None:
     grader = Grader(workers=1)
     grader.close()
@@ -287,17 +345,31 @@ def test_a_closed_grader_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "error", "said"),
     [
-        {"cpu_seconds": 0},
-        {"memory_mb": 8},
-        {"cpu_seconds": 0.5, "wall_seconds": 0.25},
-        {"output_bytes": -1},
+        ({"cpu_seconds": 0}, ValueError, "cpu_seconds must be positive and finite, got 0"),
+        ({"cpu_seconds": "1"}, TypeError, "cpu_seconds must be a number of seconds, got '1'"),
+        ({"wall_seconds": None}, TypeError, "wall_seconds must be a number of seconds, got None"),
+        ({"wall_seconds": float("inf")}, ValueError, "wall_seconds must be .* finite, got inf"),
+        ({"cpu_seconds": 0.5, "wall_seconds": 0.25}, ValueError, "got 0.25"),
+        ({"memory_mb": 8}, ValueError, "memory_mb must be at least 64, got 8"),
+        ({"memory_mb": "x"}, TypeError, "memory_mb must be a whole number, got 'x'"),
+        ({"memory_mb": 512.5}, TypeError, "memory_mb must be a whole number, got 512.5"),
+        ({"output_bytes": -1}, ValueError, "output_bytes must be at least 1, got -1"),
     ],
 )
-def test_limits_that_make_no_sense_are_refused(fields: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=[*fields][-1]):
+def test_limits_that_make_no_sense_are_refused(
+    fields: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
         Limits(**fields)
+
+
+def test_output_is_counted_in_characters() -> None:
+    program = Assignment("io", "", "", TestSuite(cases=(IOCase("", "\u00e9" * 10),)))
+    with Grader(workers=1, limits=Limits(output_bytes=10)) as grader:
+        assert grader.grade(program, "print('\u00e9' * 10, end='')").correct
+        assert not grader.grade(program, "print('\u00e9' * 10 + ' ')").correct
 
 
 def test_verdicts_do_not_depend_on_the_hash_seed_of_the_caller() -> None:

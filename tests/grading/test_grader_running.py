@@ -90,6 +90,24 @@ def test_async_grading_keeps_order_and_leaves_the_loop_free() -> None:
     assert ticks > 5
 
 
+def test_a_cancelled_call_returns_at_once_and_its_program_runs_to_its_end() -> None:
+    async def main() -> tuple[float, float]:
+        with Grader(workers=1, limits=Limits(wall_seconds=1.0)) as grader:
+            await grader.grade_async(DOUBLE, RIGHT)
+            started = time.monotonic()
+            task = asyncio.create_task(grader.grade_async(DOUBLE, "import time; time.sleep(60)"))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            cancelled = time.monotonic() - started
+            assert (await grader.grade_async(DOUBLE, RIGHT + "#")).correct
+            return cancelled, time.monotonic() - started
+
+    cancelled, graded = asyncio.run(main())
+    assert cancelled < 0.9 <= graded
+
+
 def test_a_program_that_does_not_repeat_itself_is_flagged_on_request() -> None:
     steady = ("def f(x): return 2 * x", "import random\ndef f(x): return random.random()", "1 +")
     changing = (UNSTEADY, "import time\ndef f(x): return time.time_ns()")
@@ -144,8 +162,12 @@ def test_a_busy_machine_changes_no_verdict() -> None:
 
 def test_a_language_without_a_runner_is_an_error_that_names_those_there_are() -> None:
     cobol = Assignment("a", "", "", TestSuite(cases=(IOCase("", ""),)), language="cobol")
-    with Grader(workers=1) as grader, pytest.raises(GraderError, match=r"'cobol'.*javascript, pyt"):
+    with (
+        Grader(workers=1) as grader,
+        pytest.raises(GraderError, match=r"'cobol'.*javascript, pyt") as told,
+    ):
         grader.grade(cobol, "")
+    assert "novicegym.grading.grader.RUNNERS takes others" in str(told.value)
 
 
 def test_a_language_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,6 +311,20 @@ def test_setup_runs_first_and_files_are_there(js: Grader) -> None:
     assert js.grade(assignment, code).correct
 
 
+def test_a_setup_that_fails_by_itself_is_the_teachers_fault(js: Grader) -> None:
+    for case in (CallCase("f(1)", 1), IOCase("", "")):
+        with pytest.raises(GraderError, match=r"'js': its setup fails .*ReferenceError: TABLE"):
+            js.grade(javascript(case, setup="TABLE.size;"), RIGHT)
+
+
+def test_nothing_is_null_and_names_are_seen_beside_exports(js: Grader) -> None:
+    code = "function f() {}\nmodule.exports = { g: () => null };\n"
+    cases = [CallCase("f()", None), CallCase("module.exports.g()", None), CallCase("g()", None)]
+    verdict = js.grade(javascript(*cases), code)
+    assert verdict.case_bits == "110"
+    assert verdict.cases[2].error == "ReferenceError: g is not defined"
+
+
 def test_errors_show_the_students_lines_only(js: Grader) -> None:
     code = (
         "function f(x) {\n  return [x].map(g);\n}\nfunction g(y) {\n  return JSON.parse('{');\n}\n"

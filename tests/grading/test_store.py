@@ -514,17 +514,17 @@ def test_a_useless_file_warns_once_and_grading_goes_on(
         put(store, *range(100))
     damage(path)
     with VerdictStore(path) as store:
-        with pytest.warns(RuntimeWarning, match="novicegym cache clear") as seen:
+        with pytest.warns(RuntimeWarning, match="delete it, and a new one") as seen:
             assert store.get(key_of(1)) is None
         assert len(seen) == 1
         assert str(path) in str(seen[0].message)
-        assert seen[0].filename == __file__
+        assert seen[0].filename == str(path)
         put(store, *range(200))
         store.flush()
         assert store.get(key_of(1)) is None  # and a second warning would be an error
     with VerdictStore(path) as store:
         assert store.check_file()
-        with pytest.raises(GraderError, match="novicegym cache clear"):
+        with pytest.raises(GraderError, match="delete it, and a new one"):
             store.stats()
         assert store.clear() == 0
         put(store, 1)
@@ -577,6 +577,25 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(there: bool) -> None:
                 put(store, 1)
             (folder / "verdicts.sqlite").chmod(0o444)
         folder.chmod(0o555)
+        in_a_fork(child)
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_a_file_that_cannot_be_reached_is_not_an_empty_store() -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # whose parents anybody may pass
+
+    def child() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        with pytest.raises(GraderError, match="Permission denied"):
+            VerdictStore(folder / "verdicts.sqlite").stats()
+
+    try:
+        with VerdictStore(folder / "verdicts.sqlite") as store:
+            put(store, 1)
+        folder.chmod(0o000)
         in_a_fork(child)
     finally:
         folder.chmod(0o755)
