@@ -18,21 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from novicegym.agents.base import Agent
+from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course, Trajectory
 from novicegym.dialogs.serialize import DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, begin, play
 from novicegym.envs.starts import all_starts
 from novicegym.errors import UsageError, unknown_name
-from novicegym.eval.records import (
-    course_fingerprint,
-    open_run,
-    run_versions,
-    shard_path,
-    write_shard,
-)
-from novicegym.grading.grader import Grader, shared_grader
+from novicegym.eval.records import shard_path, write_shard
+from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
 from novicegym.grading.verdict import Verdict
 from novicegym.rewards.base import make_reward
+from novicegym.runs import open_run, run_versions
 
 SHARD_TRAJECTORIES = 32
 """Trajectories in a shard: what a killed run loses at most."""
@@ -106,7 +102,7 @@ def rollout(
         "reward": "tiered",
         "trajectories": total,
         "shards": shards,
-        "versions": run_versions(),
+        "versions": run_versions("gymnasium", "numpy", "pyarrow") | {"grader": GRADER_VERSION},
     }
     open_run(out, config)
     for index in range(shards):
