@@ -93,7 +93,7 @@ class TemplateCounter:
         # How a turn's size divides between its two messages; it cancels out in their sum.
         self._user_size = self._turn_size - self.measure([*self._opening, self._assistant])
         self.generation_prompt = self.measure(self._opening, True) - self._opening_size
-        self.additive = all(map(self.verify, _probes())) if additive is None else additive
+        self.additive = all(map(self.verify, probes())) if additive is None else additive
 
     def count(self, dialog: Dialog) -> list[int]:
         """Return each message's tokens; the preamble is measured whole, on its last message."""
@@ -278,7 +278,7 @@ def _message(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
-def _probes() -> list[Dialog]:
+def probes() -> list[Dialog]:
     """Return dialogs whose messages begin and end in what merges or gets stripped."""
     edges = ("word", "  spaces  ", "\n\nlines\n\n", "7", "", "```python\nx = 1\n```", "é…")
     dialogs = []
