@@ -168,13 +168,22 @@ def begin(starts: Sequence[Start], rules: EpisodeRules, grader: Grader) -> list[
 
 
 def play(
-    episodes: Sequence[Episode], completions: Sequence[str], grader: Grader, reward: Reward
+    episodes: Sequence[Episode],
+    completions: Sequence[str],
+    grader: Grader,
+    reward: Reward,
+    *,
+    completion_tokens: Sequence[int] | None = None,
 ) -> list[float]:
     """Make one submission in each running episode, in place; return the rewards, in order.
 
-    A completion may be any text. Giving up earns 0. Raises UsageError for an ended episode,
-    and for a completion that is no text.
+    A completion may be any text. completion_tokens: the completions' lengths, where a reward is
+    to know them. Giving up earns 0. Raises UsageError for an ended episode, and for a completion
+    that is no text.
     """
+    lengths: Sequence[int | None] = [None] * len(completions)
+    if completion_tokens is not None:
+        lengths = completion_tokens
     codes = []
     requests: list[tuple[Assignment, str]] = []
     for episode, completion in zip(episodes, completions, strict=True):
@@ -192,7 +201,9 @@ def play(
                 requests.append((episode.start.assignment, following))
     verdicts = iter(grader.grade_batch(requests))
     rewards = []
-    for episode, completion, code in zip(episodes, completions, codes, strict=True):
+    for episode, completion, code, length in zip(
+        episodes, completions, codes, lengths, strict=True
+    ):
         if _gives_up(episode, code):
             episode.turns.append((code, None))
             episode.step += 1
@@ -210,6 +221,7 @@ def play(
                     target_verdict=episode.target_verdict,
                     previous_code=episode.turns[-1][0] if episode.turns else None,
                     completion=completion,
+                    completion_tokens=length,
                 )
             )
         )

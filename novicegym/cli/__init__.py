@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from novicegym import __version__
-from novicegym.cli import cache, course, play, sandbox
+from novicegym.cli import cache, course, model, play, sandbox, train
 from novicegym.errors import GraderError, NovicegymError
 
 app = typer.Typer(
@@ -54,11 +54,13 @@ def _root(
 
 
 app.add_typer(course.app, name="course")
+app.add_typer(model.app, name="model")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(cache.app, name="cache")
 app.command("grade")(play.grade)
 app.command("rollout")(play.rollout)
 app.command("table")(play.table)
+app.command("train")(train.train)
 app.command("demo")(play.demo)
 
 

@@ -125,14 +125,14 @@ def open_course(
     from novicegym.courses.load import load_with_report
 
     options: dict[str, Any] = {
-        name: _option_value(name, text) for name, text in _pairs("--reader", reader).items()
+        name: _option_value(name, text) for name, text in pairs("--reader", reader).items()
     }
     if tests is not None:
         options["tests"] = tests
     if rejects is not None:
         options["rejects"] = rejects
     if columns:
-        options["columns"] = _pairs("--column", columns)
+        options["columns"] = pairs("--column", columns)
     course, report = load_with_report(spec, bad_rows=bad_rows, **options)
     if not quiet:
         for line in report.lines():
@@ -172,7 +172,7 @@ def _graded_anew(course: Course, submissions: int) -> Course:
     return open_directory(folder / "course")
 
 
-def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+def pairs(option: str, texts: list[str] | None) -> dict[str, str]:
     """Return {name: value} from NAME=VALUE texts."""
     pairs: dict[str, str] = {}
     for text in texts or ():

@@ -1,0 +1,137 @@
+"""`novicegym train`: one command a stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table as Grid
+
+from novicegym.cli.options import (
+    ERR,
+    OUT,
+    BadRows,
+    Columns,
+    CourseOption,
+    Curate,
+    ReaderOptions,
+    Regrade,
+    Rejects,
+    Split,
+    Tests,
+    open_course,
+    pairs,
+    progress_bar,
+)
+
+
+def train(
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="base: the course's correct programs; sft: the logged dialogs; para: the same "
+            "without feedback; dpo: pairs mined from the logs; dapo: in the environment.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="What to start from: a model's directory, a hub id, or the folder of a "
+            "training run (default: the recipe's).",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="A YAML file, or one that ships: qwen3-4b, qwen3-8b, qwen3-4b-published, "
+            "qwen3-8b-published, tiny.",
+            show_default=False,
+        ),
+    ] = None,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One value over the recipe's, repeatable: learning_rate=5e-5. --show lists all.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the stage's recipe, explained, and do nothing.")
+    ] = False,
+    course: CourseOption = "cs1",
+    tests: Tests = None,
+    columns: Columns = None,
+    reader: ReaderOptions = None,
+    bad_rows: BadRows = "error",
+    rejects: Rejects = None,
+    curate: Curate = None,
+    regrade: Regrade = False,
+    split: Split = None,
+) -> None:
+    """Train an artificial student, one stage after another.
+
+    A chain on two CPU cores:
+
+        novicegym model init --course cs1 --size 1M --out runs/init
+
+        novicegym train base -r tiny -m runs/init -o runs/base
+
+        novicegym train sft -r tiny -m runs/base -o runs/sft
+
+        novicegym train dpo -r tiny -m runs/sft -o runs/dpo
+
+        novicegym rollout --agent hf:runs/dpo/model --out runs/dpo-rollout
+    """
+    from novicegym.errors import UsageError
+    from novicegym.training.recipes import explain, read_recipe
+
+    values = pairs("--set", over)
+    if model is not None:
+        values["model"] = model
+    wanted = read_recipe(stage, recipe, values)
+    if show:
+        grid = Grid("key", "value", "what it is")
+        for name, value, meaning in explain(wanted):
+            grid.add_row(name, str(value), meaning)
+        OUT.print(grid)
+        return
+    if out is None:
+        raise UsageError("--out names the folder of the run")
+    from novicegym.training.stages import train as run_stage
+
+    logs = open_course(
+        course,
+        tests=tests,
+        columns=columns,
+        reader=reader,
+        bad_rows=bad_rows,
+        rejects=rejects,
+        regrade=regrade,
+        curate=curate,
+        split=split,
+    )
+    source = {
+        "course": course,
+        "columns": columns,
+        "reader": reader,
+        "bad_rows": bad_rows,
+        "curate": curate,
+        "regrade": regrade,
+        "split": split,
+    }
+    trained = run_stage(wanted, logs, out, bar=progress_bar, source=source, resume=resume)
+    ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{trained} ...")

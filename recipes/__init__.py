@@ -1,0 +1,1 @@
+"""Recipes that ship with novicegym; training/recipes.py reads them."""

@@ -1,0 +1,236 @@
+"""One command a stage: from a course's logs and a model to a trained artificial student.
+
+The same split of the students serves all stages, so that nobody who chooses a checkpoint was ever
+trained on. Covered: base, sft, para, dpo, dapo. Not covered: rollouts of the result (`eval`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from novicegym.courses.fingerprint import course_fingerprint
+from novicegym.courses.model import Course
+from novicegym.courses.splits import split_students
+from novicegym.errors import UsageError
+from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
+from novicegym.runs import open_run, read_config, run_versions, write_atomically
+from novicegym.training.logged import LoggedDialog, logged_dialogs, solution_dialogs
+from novicegym.training.recipes import (
+    BaseRecipe,
+    DapoRecipe,
+    DpoRecipe,
+    ParaRecipe,
+    Recipe,
+    SftRecipe,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from novicegym.training.models import LoadedModel
+
+MODEL = "model"
+"""Folder of the trained model within its run."""
+
+Bar: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens a progress bar of that name; what it yields is called with (done, in all)."""
+
+_VERSIONED = ("torch", "transformers", "trl", "peft", "datasets", "tokenizers")
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What a stage learns from."""
+
+    training: Course
+    logged: tuple[list[LoggedDialog], list[LoggedDialog]]
+    """The dialogs of the students who train, and of those held out."""
+    grader: Grader
+
+
+def train(
+    recipe: Recipe,
+    course: Course,
+    out: Path,
+    *,
+    bar: Bar,
+    source: Mapping[str, object] | None = None,
+    resume: bool = False,
+    grader: Grader | None = None,
+) -> Path:
+    """Run one stage; return the folder of the trained model.
+
+    source: how the course was named and cut, recorded. Raises UsageError for settings that
+    cannot work together, a folder that holds another run, and what runs out of memory.
+    """
+    finished = out / MODEL
+    folder, trained_with = _model_folder(recipe)
+    validation, training = split_students(course, recipe.validation, recipe.seed)
+    if (out / "run.json").exists() and not resume:
+        raise UsageError(f"{out} holds a run; go on with --resume, or choose another --out")
+    open_run(
+        out,
+        {
+            "kind": "training",
+            "recipe": to_json(recipe),
+            "model_trained_with": trained_with,
+            "course": course.name,
+            "source": dict(source or {}),
+            "synthetic": course.synthetic,
+            "fingerprint": course_fingerprint(course),
+            "trajectories": len(training.trajectories),
+            "validation_trajectories": len(validation.trajectories),
+            "versions": run_versions(*_VERSIONED) | {"grader": GRADER_VERSION},
+            "git": _git_revision(),
+        },
+    )
+    if finished.exists():
+        return finished
+    # Imported here: torch takes seconds, and every mistake above is told without it.
+    _quieten()
+    import torch
+
+    from novicegym.training.fit import fit
+    from novicegym.training.models import load_model
+
+    data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
+    # A new adapter starts from this state.
+    torch.manual_seed(recipe.seed)
+    loaded = load_model(
+        folder,
+        adapter=recipe.adapter,
+        backend=recipe.backend,
+        lora_rank=recipe.lora_rank,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.lora_dropout,
+        context=recipe.context,
+    )
+    trainer = _make_trainer(recipe, loaded, data, out)
+    with bar(recipe.stage) as progress:
+        fit(trainer, out, finished, resume=resume, progress=progress)
+    return finished
+
+
+def _quieten() -> None:
+    """Leave the terminal to our bar: the libraries' own bars and advice are no news here."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing. is deprecated")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the loader's threads warn else
+
+
+def _read_logs(
+    recipe: Recipe, training: Course, validation: Course, grader: Grader, bar: Bar
+) -> _Data:
+    if isinstance(recipe, BaseRecipe):
+        parts = [solution_dialogs(part, grader, recipe.format) for part in (training, validation)]
+        learnt = {(one.assignment_id, one.codes) for one in parts[0]}
+        parts[1] = [one for one in parts[1] if (one.assignment_id, one.codes) not in learnt]
+    else:
+        parts = []
+        for part in (training, validation):
+            with bar("grading") as progress:
+                parts.append(logged_dialogs(part, grader, recipe.format, progress=progress))
+    return _Data(training, (parts[0], parts[1]), grader)
+
+
+def _make_trainer(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
+    if isinstance(recipe, BaseRecipe | SftRecipe | ParaRecipe):
+        return _supervised(recipe, loaded, data, out)
+    if isinstance(recipe, DpoRecipe):
+        return _preference(recipe, loaded, data, out)
+    assert isinstance(recipe, DapoRecipe)
+    return _on_policy(recipe, loaded, data, out)
+
+
+def _supervised(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
+    from novicegym.training.rows import make_rows
+    from novicegym.training.sft import make_sft_trainer
+
+    training, validation = (
+        make_rows(logged, loaded.dialogs, recipe.context) for logged in data.logged
+    )
+    _tell(out, training=training.summary(), validation=validation.summary())
+    return make_sft_trainer(recipe, loaded, training.rows, validation.rows, out)
+
+
+def _preference(recipe: DpoRecipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
+    from novicegym.training.dpo import make_dpo_trainer
+    from novicegym.training.pairs import encode_pairs, mine_pairs
+
+    training, validation = (
+        encode_pairs(
+            mine_pairs(
+                logged,
+                strategy=recipe.strategy,
+                first_submission=recipe.first_submission,
+                seed=recipe.seed,
+            ),
+            loaded.dialogs,
+            recipe.context,
+            recipe.format,
+        )
+        for logged in data.logged
+    )
+    _tell(out, training=training.summary(), validation=validation.summary())
+    return make_dpo_trainer(recipe, loaded, training.rows, validation.rows, out)
+
+
+def _on_policy(recipe: DapoRecipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
+    from novicegym.training.dapo import make_dapo_trainer
+    from novicegym.training.prefixes import draw_prefixes
+
+    starts = draw_prefixes(
+        data.training, data.logged[0], positions=recipe.positions, seed=recipe.seed
+    )
+    _tell(out, training={"prefixes": len(starts)})
+    return make_dapo_trainer(recipe, loaded, starts, out, grader=data.grader)
+
+
+def _tell(out: Path, **parts: dict[str, Any]) -> None:
+    """Write what the logs became beside the run: counts, and what was left out and why."""
+    write_atomically(out / "data.json", (json.dumps(parts, indent=2) + "\n").encode())
+
+
+def _model_folder(recipe: Recipe) -> tuple[str, dict[str, Any] | None]:
+    """Return what to load, and the recipe it was trained with if it comes from a run.
+
+    The folder of a run stands for the model in it.
+    """
+    named = Path(recipe.model)
+    run = named if (named / "run.json").is_file() else named.parent
+    if not (run / "run.json").is_file():
+        return recipe.model, None
+    folder = run / MODEL
+    if not folder.is_dir():
+        raise UsageError(f"{run} holds no model: its training has not ended; go on with --resume")
+    before: dict[str, Any] = read_config(run).get("recipe", {})
+    for key in ("feedback", "code"):
+        known = before.get("stage") not in (None, BaseRecipe.stage)
+        if known and before[key] != getattr(recipe, key):
+            raise UsageError(
+                f"{run} was trained with {key}={before[key]}, this recipe says "
+                f"{getattr(recipe, key)}; add --set {key}={before[key]}"
+            )
+    return str(folder), before
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the sources that run, None where they are no checkout."""
+    folder = Path(__file__).parent
+    with suppress(OSError, subprocess.CalledProcessError):
+        asked = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=True)
+        return told.stdout.strip()
+    return None
