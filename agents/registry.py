@@ -1,8 +1,9 @@
 """Agents by name, so that a command line, a file or another process can ask for one.
 
-`make_agent("retrieval", course, seed=0)` for our own; `make_agent("package.module:factory",
-course, seed=0)` calls `factory(course, seed=0)` for anybody else's. The text travels where a
-registered object would not.
+`make_agent("retrieval", course, seed=0)` for our own; `make_agent("hf:runs/sft", course)` for a
+language model by its directory or hub id, greedy ("vllm:..." runs it with vLLM);
+`make_agent("package.module:factory", course, seed=0)` calls `factory(course, seed=0)` for anybody
+else's. The text travels where a registered object would not.
 """
 
 from __future__ import annotations
@@ -52,6 +53,22 @@ _AGENTS: dict[str, tuple[str, _Build]] = {
 }
 
 
+def _transformers(model: str, seed: int) -> Agent:
+    from novicegym.agents.language_model import LanguageModelAgent
+
+    return LanguageModelAgent.load(model, seed=seed)
+
+
+def _vllm(model: str, seed: int) -> Agent:
+    from novicegym.agents.vllm import VllmAgent
+
+    return VllmAgent.load(model, seed=seed)
+
+
+_LANGUAGE_MODELS: dict[str, Callable[[str, int], Agent]] = {"hf": _transformers, "vllm": _vllm}
+"""By what stands before the colon; they need no course."""
+
+
 def describe_agents() -> list[tuple[str, str]]:
     """Return (name, what it does) of every agent of ours, for help texts."""
     return [(name, description) for name, (description, _) in _AGENTS.items()]
@@ -65,17 +82,21 @@ def make_agent(
     grader: Grader | None = None,
     fmt: DialogFormat | None = None,
 ) -> Agent:
-    """Return the agent that `spec` names: one of ours, or "module:factory".
+    """Return the agent that `spec` names: one of ours, a language model, or "module:factory".
 
     course: what the agent may look things up in. seed: of its random choices. grader, fmt: of
-    our agents, defaults where None. Raises UsageError for a name that does not exist, a module
-    that cannot be imported, and a factory that does not take (course, seed=) or makes no agent.
+    our agents, defaults where None. Raises UsageError for a name that does not exist, a model that
+    cannot be loaded, a module that cannot be imported, and a factory that does not take
+    (course, seed=) or makes no agent.
     """
     if spec in _AGENTS:
         return _AGENTS[spec][1](course, seed, grader, fmt)
     module_name, _, factory_name = spec.partition(":")
     if not (factory_name and all(part.isidentifier() for part in module_name.split("."))):
-        raise unknown_name("agent", spec, [*_AGENTS, "module:factory"])
+        models = [f"{name}:DIR_OR_ID" for name in _LANGUAGE_MODELS]
+        raise unknown_name("agent", spec, [*_AGENTS, *models, "module:factory"])
+    if module_name in _LANGUAGE_MODELS:
+        return _LANGUAGE_MODELS[module_name](factory_name, seed)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module may fail in any way while it is read

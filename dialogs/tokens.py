@@ -20,8 +20,6 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from jinja2 import TemplateError
-
 from novicegym.dialogs.serialize import Dialog
 from novicegym.dialogs.windows import preamble_length, probes
 from novicegym.errors import UsageError
@@ -55,6 +53,8 @@ class DialogTokenizer:
         self.tokenizer = tokenizer
         self._preamble = lru_cache(_CACHED)(self._encode_preamble)
         self._message = lru_cache(_CACHED)(self._encode_message)
+        from jinja2 import TemplateError  # of transformers; no dependency of ours
+
         if not tokenizer.chat_template:
             raise UsageError(
                 f"the tokenizer {tokenizer.name_or_path!r} has no chat template; use an instruct "

@@ -11,6 +11,7 @@ from trl import DPOConfig, DPOTrainer
 
 from novicegym.training.fit import make_config
 from novicegym.training.models import LoadedModel
+from novicegym.training.order import OrderByLength
 from novicegym.training.recipes import DpoRecipe
 
 _COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -21,6 +22,18 @@ class _PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> OrderByLength:
+        prompts, chosen, rejected = (self.train_dataset[name] for name in _COLUMNS)
+        return OrderByLength(
+            [
+                len(prompt) + max(len(one), len(other))
+                for prompt, one, other in zip(prompts, chosen, rejected, strict=True)
+            ],
+            self.args.train_batch_size,
+            self.args.seed,
+            lambda: int(self.state.epoch or 0),
+        )
 
 
 def make_dpo_trainer(

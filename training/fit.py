@@ -1,6 +1,6 @@
 """Run a trainer so that the run can be trusted: resumed, interrupted, measured.
 
-In the run's folder: run.json (what made it), metrics.jsonl (a line for each report of the trainer),
+In the run's folder: run.json (what made it), metrics.jsonl (a line for each step and validation),
 tensorboard/, checkpoints/ (to go on from) and, at the end, the model. A killed run goes on from its
 last checkpoint and ends with the metrics of an unbroken one; Ctrl-C saves a checkpoint first.
 """
@@ -14,20 +14,25 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
+from torch import distributed
 from transformers import PrinterCallback, TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.integrations import TensorBoardCallback
 
 from novicegym.errors import UsageError
 from novicegym.training.recipes import Recipe
 
 CHECKPOINTS, METRICS = "checkpoints", "metrics.jsonl"
-_REPORTS = 100
-"""How often a run reports, about."""
+_STATE = "trainer_state.json"
+"""What the trainer writes last into a checkpoint."""
+_SUMMARY = "train_runtime"
+"""A key of what the trainer reports at its end, and only then."""
 
 
 def make_config(
@@ -50,7 +55,6 @@ def _arguments(recipe: Recipe, out: Path, rows: int, validate: bool) -> dict[str
     world = int(os.environ.get("WORLD_SIZE", "1"))
     steps = step_count(recipe, rows, world)
     every = max(1, math.ceil(steps / recipe.checkpoints))
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(out / "tensorboard")
     return {
         "output_dir": str(out / CHECKPOINTS),
         "num_train_epochs": recipe.epochs,
@@ -69,12 +73,12 @@ def _arguments(recipe: Recipe, out: Path, rows: int, validate: bool) -> dict[str
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         "fp16": cuda and not torch.cuda.is_bf16_supported(),
         "dataloader_pin_memory": cuda,
-        "logging_steps": max(1, steps // _REPORTS),
-        "logging_first_step": True,
+        # What is averaged over several steps would be lost in part when a run is broken off.
+        "logging_steps": 1,
         "save_strategy": "steps",
         "save_steps": every,
         "save_total_limit": 2,
-        "report_to": ["tensorboard"],
+        "report_to": "none",
         "disable_tqdm": True,
     } | (
         {
@@ -106,101 +110,93 @@ def fit(
 ) -> None:
     """Train to the end and write the model to `model`; from the last checkpoint with `resume`.
 
-    Raises KeyboardInterrupt after Ctrl-C, when a checkpoint is written, and UsageError when the
-    memory does not suffice.
+    Raises KeyboardInterrupt after Ctrl-C, when a checkpoint is written.
     """
-    checkpoint = get_last_checkpoint(str(out / CHECKPOINTS)) if resume else None
+    checkpoint = last_checkpoint(out) if resume else None
     interrupt = _Interrupt()
     # What it reports goes into files.
     trainer.remove_callback(PrinterCallback)
-    for callback in (_Metrics(out / METRICS, checkpoint), _Progress(progress), interrupt):
+    for callback in (_Metrics(trainer, out), _Progress(progress), interrupt):
         trainer.add_callback(callback)
-    try:
-        with interrupt:
-            trainer.train(resume_from_checkpoint=checkpoint)
-    except RuntimeError as error:  # OutOfMemoryError is one
-        if "out of memory" in str(error).lower():
-            raise UsageError(_out_of_memory(trainer)) from error
-        raise
+    with interrupt:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if interrupt.asked:
         raise KeyboardInterrupt
-    if trainer.is_world_process_zero():
-        _write_model(trainer, model)
+    _write_model(trainer, model)
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """Return the last whole checkpoint of the run in `out`; a kill may leave one in part."""
+    found = {}
+    for state in (out / CHECKPOINTS).glob(f"checkpoint-*/{_STATE}"):
+        try:
+            found[json.loads(state.read_bytes())["global_step"]] = state.parent
+        except ValueError:  # cut off
+            continue
+    return found[max(found)] if found else None
+
+
+@contextmanager
+def told_when_memory_is_short(recipe: Recipe) -> Iterator[None]:
+    """Raise UsageError that says what to change when the memory does not suffice."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's OutOfMemoryError is a RuntimeError
+        signs = ("out of memory", "can't allocate memory")  # of a GPU, of a CPU
+        if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs):
+            raise UsageError(_out_of_memory(recipe)) from error
+        raise
+
+
+def _out_of_memory(recipe: Recipe) -> str:
+    advice = []
+    if recipe.batch_size > 1:
+        smaller = max(n for n in range(1, recipe.batch_size) if recipe.batch_size % n == 0)
+        accumulation = recipe.accumulation * recipe.batch_size // smaller
+        advice.append(f"--set batch_size={smaller} --set accumulation={accumulation}")
+    if not recipe.gradient_checkpointing:
+        advice.append("--set gradient_checkpointing=true")
+    if recipe.adapter != "qlora":
+        advice.append("--set adapter=qlora")
+    advice.append(f"a context of less than {recipe.context}")
+    return f"the memory does not suffice; try, with another --out, {', or '.join(advice)}"
 
 
 def _write_model(trainer: Any, model: Path) -> None:
     partial = model.with_name(f".{model.name}.tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    trainer.save_model(str(partial))
-    trainer.processing_class.save_pretrained(str(partial))
-    os.replace(partial, model)
-
-
-def _out_of_memory(trainer: Any) -> str:
-    size = trainer.args.per_device_train_batch_size
-    smaller = f"batch_size={size // 2} accumulation={2 * trainer.args.gradient_accumulation_steps}"
-    advice = [f"--set {part}" for part in smaller.split()] if size > 1 else []
-    if not trainer.args.gradient_checkpointing:
-        advice.append("--set gradient_checkpointing=true")
-    advice += ["a smaller --set context", "--set adapter=qlora"]
-    return f"the device has not enough memory; try {', or '.join(advice)}, then --resume"
+    trainer.save_model(str(partial))  # by all processes: each may hold a part
+    if trainer.is_world_process_zero():
+        # TRL's frozen copy of the adapter that DPO began with, and settings that run.json has.
+        shutil.rmtree(partial / "ref", ignore_errors=True)
+        (partial / "training_args.bin").unlink()
+        os.replace(partial, model)
 
 
 class _Metrics(TrainerCallback):  # type: ignore[misc]
-    """Writes what the trainer reports, a JSON object a line."""
+    """Writes what the trainer reports: a JSON object a line, and for TensorBoard."""
 
-    def __init__(self, path: Path, checkpoint: str | None) -> None:
-        self._path = path
-        self._first_step = 0 if checkpoint is None else int(checkpoint.rpartition("-")[2])
+    def __init__(self, trainer: Any, out: Path) -> None:
+        self._trainer, self._out = trainer, out
+        self._losses: list[float] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.is_world_process_zero:  # what a killed run said after its last checkpoint
-            lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
-            kept = [line for line in lines if _step_of(line) <= self._first_step]
-            self._path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+        self._find_best_checkpoint(state)
+        if not state.is_world_process_zero:
+            return
+        from torch.utils.tensorboard import SummaryWriter
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if state.is_world_process_zero and logs:
-            line = json.dumps({"step": state.global_step} | logs, sort_keys=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # the line that a kill cut off
-        return math.inf
-
-
-class _Progress(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
-        self._progress = progress
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._progress is not None and state.is_world_process_zero:
-            self._progress(state.global_step, state.max_steps)
-
-
-class _Interrupt(TrainerCallback):  # type: ignore[misc]
-    """Ends the training after the step in which Ctrl-C came; a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._before: Any = signal.signal(signal.SIGINT, self._ask)
-
-    def __exit__(self, *_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.asked:
-            control.should_save = control.should_training_stop = True
+        # What a killed run said after its last checkpoint is said again.
+        after = state.global_step + 1
+        folder = str(self._out / "tensorboard")
+        self._trainer.add_callback(
+            TensorBoardCallback(SummaryWriter(folder, purge_step=after))
+        )
+        path = self._out / METRICS
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        said = [line for line in map(_read, lines) if line["step"] < after and _SUMMARY not in line]
+        path.write_text("".join(map(_line, said)), "utf-8")
+        self._losses = [line["loss"] for line in said if "loss" in line]
+        # TRL counts anew in each process.
+        self._trainer._total_train_tokens = max(
+            (line["num_tokens"] for line in said if "num_tokens" in line), default=0
+        )

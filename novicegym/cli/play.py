@@ -113,8 +113,9 @@ def rollout(
         str,
         typer.Option(
             "--agent",
-            help="logged, persistence, retrieval, reference, novice, or MODULE:FACTORY of your "
-            "own, called with (course, seed).",
+            help="logged, persistence, retrieval, reference, novice; hf:DIRECTORY or hf:ID, a "
+            "language model (vllm: on CUDA); or MODULE:FACTORY of your own, called with "
+            "(course, seed).",
             show_default=False,
         ),
     ],
@@ -301,14 +302,28 @@ def _play(
 
 
 def _own_code(agent: str) -> str | None:
-    """Return a hash of the file of a user's own agent: when it changes, it is another run."""
-    module, colon, _ = agent.partition(":")
+    """Return a hash of what makes an agent from outside: when it changes, it is another run.
+
+    Of a user's own agent the file, of a model's directory all files.
+    """
+    module, colon, rest = agent.partition(":")
     if not colon:
         return None
+    if module in ("hf", "vllm"):
+        return _model_hash(Path(rest)) if Path(rest).is_dir() else None
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return None
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+
+
+def _model_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _tabulate(runs: list[Path], preset: str) -> ResultTable:

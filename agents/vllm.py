@@ -1,0 +1,153 @@
+"""A language model in the student's seat, run by vLLM on a CUDA machine.
+
+The same windows and the same words as `LanguageModelAgent`, with vLLM's own batching and its
+cache of prefixes, which also lasts from one step of a rollout to the next. vLLM is installed
+apart (pip install vllm): it brings a torch of its own. Written for the calls of vLLM 0.10 and
+later that `tests/agents/test_vllm.py` writes down; that test does not run vLLM.
+
+Sampled answers are seeded as there. Not covered: equal answers whatever the batch, which vLLM
+promises only where it is told to (its setting VLLM_BATCH_INVARIANT).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from novicegym.agents.language_model import (
+    COMPLETION,
+    CONTEXT,
+    check_context,
+    find_model,
+    loading,
+    longest_context,
+    missing_extra,
+    prompt_ids,
+    sampling_seed,
+)
+from novicegym.dialogs.serialize import Dialog
+from novicegym.errors import UsageError
+
+if TYPE_CHECKING:
+    from novicegym.dialogs.tokens import DialogTokenizer
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""The adapter sizes that vLLM makes room for."""
+
+
+class VllmAgent:
+    """Submits what a language model says that vLLM runs."""
+
+    def __init__(
+        self,
+        engine: Any,
+        dialogs: DialogTokenizer,
+        *,
+        name: str,
+        context: int = CONTEXT,
+        completion: int = COMPLETION,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        adapter: Any = None,
+    ) -> None:
+        """Seat an engine (vllm.LLM); adapter: a LoRARequest. The rest as `LanguageModelAgent`."""
+        check_context(context, completion)
+        self.name = name
+        self._engine, self._dialogs, self._adapter = engine, dialogs, adapter
+        self._context, self._completion = context, completion
+        self._temperature, self._top_p, self._seed = temperature, top_p, seed
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        *,
+        name: str | None = None,
+        context: int | None = None,
+        completion: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Self:
+        """Load a model, an adapter or a model of the hub; defaults as `LanguageModelAgent.load`."""
+        try:
+            from vllm import LLM
+            from vllm.lora.request import LoRARequest
+        except ImportError:
+            raise UsageError(
+                "vllm:MODEL needs vLLM and a CUDA device: pip install vllm; "
+                "hf:MODEL runs the same model without"
+            ) from None
+        try:
+            from transformers import AutoConfig, AutoTokenizer
+
+            from novicegym.dialogs.tokens import DialogTokenizer
+        except ImportError as error:
+            raise missing_extra(error) from None
+        files = find_model(model)
+        with loading(model):
+            longest = longest_context(AutoConfig.from_pretrained(files.base))
+            dialogs = DialogTokenizer(AutoTokenizer.from_pretrained(files.tokenizer))
+            context = context or min(CONTEXT, longest)
+            adapter, room = None, {}
+            if files.adapter is not None:
+                adapter = LoRARequest(files.name, 1, files.adapter)
+                room = {"enable_lora": True, "max_lora_rank": _room_for(files.adapter)}
+            engine = LLM(
+                model=files.base,
+                tokenizer=files.tokenizer,
+                dtype="bfloat16",
+                max_model_len=context,
+                enable_prefix_caching=True,
+                seed=seed,
+                **room,
+            )
+        return cls(
+            engine,
+            dialogs,
+            name=name or files.name,
+            context=context,
+            completion=completion or min(COMPLETION, longest // 4),
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            adapter=adapter,
+        )
+
+    def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return the model's answers. Raises UsageError for a prompt that does not fit."""
+        from vllm import SamplingParams
+
+        prompts = [
+            prompt_ids(self._dialogs, dialog, info, self._context, self._completion)
+            for dialog, info in zip(dialogs, infos, strict=True)
+        ]
+        sampling = [
+            SamplingParams(
+                temperature=self._temperature,
+                top_p=self._top_p,
+                seed=sampling_seed(self._seed, info),
+                max_tokens=self._completion,
+                stop_token_ids=[self._dialogs.end_id],
+                detokenize=False,
+            )
+            for info in infos
+        ]
+        outputs = self._engine.generate(
+            [{"prompt_token_ids": ids} for ids in prompts],
+            sampling_params=sampling,
+            use_tqdm=False,
+            lora_request=self._adapter,
+        )
+        return [self._dialogs.text(output.outputs[0].token_ids) for output in outputs]
+
+
+def _room_for(adapter: str) -> int:
+    rank = json.loads((Path(adapter) / "adapter_config.json").read_bytes())["r"]
+    fitting = [room for room in _RANKS if room >= rank]
+    if not fitting:
+        raise UsageError(f"vLLM takes adapters of rank {_RANKS[-1]} at most, {adapter} has {rank}")
+    return fitting[0]
