@@ -80,9 +80,11 @@ def train(arguments: argparse.Namespace, seed: int, stage: str) -> None:
         resume = ["--resume"] if out.exists() else []
         run(
             out,
-            ["train", stage, "--recipe", arguments.recipe, "--model", str(parent), *resume]
-            + ["--course", arguments.course, *split, "--split", f"trajectories:{count}"]
-            + ["--set", f"seed={seed}"],
+            [
+                *("train", stage, "--recipe", arguments.recipe, "--model", str(parent), *resume),
+                *("--course", arguments.course, *split, "--split", f"trajectories:{count}"),
+                *("--set", f"seed={seed}"),
+            ],
         )
 
 
@@ -97,8 +99,10 @@ def roll_out(arguments: argparse.Namespace, seed: int, agent: str) -> None:
     known = ["--learn-from", arguments.train]
     run(
         out,
-        ["rollout", "--agent", spec, "--course", arguments.course, *played, *known, *feedback]
-        + ["--seed", str(seed)],
+        [
+            *("rollout", "--agent", spec, "--course", arguments.course, *played, *known),
+            *(*feedback, "--seed", str(seed)),
+        ],
     )
     (out.parent / f".{agent}.done").touch()
 

@@ -22,10 +22,12 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.utils.tensorboard import SummaryWriter
 from transformers import PrinterCallback, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
 from novicegym.errors import UsageError
+from novicegym.runs import write_atomically
 from novicegym.training.recipes import Recipe
 
 CHECKPOINTS, METRICS = "checkpoints", "metrics.jsonl"
@@ -113,11 +115,17 @@ def fit(
     Raises KeyboardInterrupt after Ctrl-C, when a checkpoint is written.
     """
     checkpoint = last_checkpoint(out) if resume else None
+    done = 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
     interrupt = _Interrupt()
-    # What it reports goes into files.
     trainer.remove_callback(PrinterCallback)
-    for callback in (_Metrics(trainer, out), _Progress(progress), interrupt):
-        trainer.add_callback(callback)
+    if trainer.is_world_process_zero():
+        trainer.add_callback(_Metrics(trainer, out / METRICS, done))
+        # What a killed run said after its last checkpoint is said again, and hidden here.
+        board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
+        trainer.add_callback(TensorBoardCallback(board))
+        trainer.add_callback(_Progress(progress))
+    trainer.add_callback(_BestCheckpoint(out / CHECKPOINTS))
+    trainer.add_callback(interrupt)
     with interrupt:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if interrupt.asked:
@@ -173,30 +181,88 @@ def _write_model(trainer: Any, model: Path) -> None:
 
 
 class _Metrics(TrainerCallback):  # type: ignore[misc]
-    """Writes what the trainer reports: a JSON object a line, and for TensorBoard."""
+    """Writes what the trainer reports, a JSON object a line."""
 
-    def __init__(self, trainer: Any, out: Path) -> None:
-        self._trainer, self._out = trainer, out
-        self._losses: list[float] = []
+    def __init__(self, trainer: Any, path: Path, done: int) -> None:
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        # A line of before the checkpoint is whole; the closing one is written again.
+        said = [line for line in map(_parsed, lines) if line.get("step", done + 1) <= done]
+        said = [line for line in said if _SUMMARY not in line]
+        write_atomically(path, "".join(map(_line, said)).encode())
+        self._path = path
+        self._losses = [line["loss"] for line in said if "loss" in line]
+        # TRL counts the tokens of one process of the run.
+        trainer._total_train_tokens = max((line.get("num_tokens", 0) for line in said), default=0)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        line = {"step": state.global_step} | logs
+        if _SUMMARY in line and state.global_step < state.max_steps:
+            return  # it was broken off: this is no summary of the run
+        if "loss" in line:
+            self._losses.append(line["loss"])
+        if "train_loss" in line and self._losses:
+            line["train_loss"] = fmean(self._losses)  # of the whole run, not of this process
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(line))
+
+
+def _line(report: dict[str, Any]) -> str:
+    return json.dumps(report, sort_keys=True) + "\n"
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError:  # cut off by a kill
+        return {}
+
+
+class _Progress(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
+        self._progress = progress
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._progress is not None:
+            self._progress(state.global_step, state.max_steps)
+
+
+class _BestCheckpoint(TrainerCallback):  # type: ignore[misc]
+    """Finds the best checkpoint of a resumed run whose folder has another path by now."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self._checkpoints = checkpoints
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._find_best_checkpoint(state)
-        if not state.is_world_process_zero:
-            return
-        from torch.utils.tensorboard import SummaryWriter
+        if state.best_global_step:
+            best = self._checkpoints / f"checkpoint-{state.best_global_step}"
+            state.best_model_checkpoint = str(best)
 
-        # What a killed run said after its last checkpoint is said again.
-        after = state.global_step + 1
-        folder = str(self._out / "tensorboard")
-        self._trainer.add_callback(
-            TensorBoardCallback(SummaryWriter(folder, purge_step=after))
-        )
-        path = self._out / METRICS
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        said = [line for line in map(_read, lines) if line["step"] < after and _SUMMARY not in line]
-        path.write_text("".join(map(_line, said)), "utf-8")
-        self._losses = [line["loss"] for line in said if "loss" in line]
-        # TRL counts anew in each process.
-        self._trainer._total_train_tokens = max(
-            (line["num_tokens"] for line in said if "num_tokens" in line), default=0
-        )
+
+class _Interrupt(TrainerCallback):  # type: ignore[misc]
+    """Ends the training after the step in which Ctrl-C came; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before: Any = signal.signal(signal.SIGINT, self._ask)
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        # A launcher of several processes sends a second one itself.
+        if self.asked and not distributed.is_initialized():
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if distributed.is_initialized():
+            # Processes step together, so they end together.
+            asked = torch.tensor(int(self.asked), device=args.device)
+            distributed.all_reduce(asked, distributed.ReduceOp.MAX)
+            self.asked = bool(asked)
+        if self.asked:
+            control.should_save = control.should_training_stop = True

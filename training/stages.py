@@ -11,8 +11,8 @@ import logging
 import os
 import subprocess
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +24,7 @@ from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
 from novicegym.runs import open_run, read_config, run_versions, write_atomically
 from novicegym.training.logged import LoggedDialog, logged_dialogs, solution_dialogs
+from novicegym.training.processes import first_process_first, is_first_process
 from novicegym.training.recipes import (
     BaseRecipe,
     DapoRecipe,
@@ -74,49 +75,57 @@ def train(
     finished = out / MODEL
     folder, trained_with = _model_folder(recipe)
     validation, training = split_students(course, recipe.validation, recipe.seed)
-    if (out / "run.json").exists() and not resume:
-        raise UsageError(f"{out} holds a run; go on with --resume, or choose another --out")
-    open_run(
-        out,
-        {
-            "kind": "training",
-            "recipe": to_json(recipe),
-            "model_trained_with": trained_with,
-            "course": course.name,
-            "source": dict(source or {}),
-            "synthetic": course.synthetic,
-            "fingerprint": course_fingerprint(course),
-            "trajectories": len(training.trajectories),
-            "validation_trajectories": len(validation.trajectories),
-            "versions": run_versions(*_VERSIONED) | {"grader": GRADER_VERSION},
-            "git": _git_revision(),
-        },
-    )
+    config = {
+        "kind": "training",
+        "recipe": to_json(recipe),
+        "model_trained_with": trained_with,
+        "course": course.name,
+        "source": dict(source or {}),
+        "synthetic": course.synthetic,
+        "fingerprint": course_fingerprint(course),
+        "trajectories": len(training.trajectories),
+        "validation_trajectories": len(validation.trajectories),
+        "versions": run_versions(*_VERSIONED) | {"grader": GRADER_VERSION},
+        "git": _git_revision(),
+    }
+    with first_process_first():
+        if is_first_process():
+            if (out / "run.json").exists() and not resume:
+                raise UsageError(f"{out} holds a run; go on with --resume, or choose another --out")
+            open_run(out, config)
     if finished.exists():
         return finished
     # Imported here: torch takes seconds, and every mistake above is told without it.
     _quieten()
     import torch
 
-    from novicegym.training.fit import fit
+    from novicegym.training.fit import fit, told_when_memory_is_short
     from novicegym.training.models import load_model
 
-    data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
+    bar = bar if is_first_process() else _no_bar
+    with first_process_first():  # the others find its verdicts in the store
+        data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
     # A new adapter starts from this state.
     torch.manual_seed(recipe.seed)
-    loaded = load_model(
-        folder,
-        adapter=recipe.adapter,
-        backend=recipe.backend,
-        lora_rank=recipe.lora_rank,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        context=recipe.context,
-    )
-    trainer = _make_trainer(recipe, loaded, data, out)
-    with bar(recipe.stage) as progress:
-        fit(trainer, out, finished, resume=resume, progress=progress)
+    with told_when_memory_is_short(recipe):
+        loaded = load_model(
+            folder,
+            adapter=recipe.adapter,
+            backend=recipe.backend,
+            lora_rank=recipe.lora_rank,
+            lora_alpha=recipe.lora_alpha,
+            lora_dropout=recipe.lora_dropout,
+            context=recipe.context,
+        )
+        trainer = _make_trainer(recipe, loaded, data, out)
+        with bar(recipe.stage) as progress:
+            fit(trainer, out, finished, resume=resume, progress=progress)
     return finished
+
+
+@contextmanager
+def _no_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    yield lambda done, total: None
 
 
 def _quieten() -> None:
@@ -200,7 +209,8 @@ def _on_policy(recipe: DapoRecipe, loaded: LoadedModel, data: _Data, out: Path) 
 
 def _tell(out: Path, **parts: dict[str, Any]) -> None:
     """Write what the logs became beside the run: counts, and what was left out and why."""
-    write_atomically(out / "data.json", (json.dumps(parts, indent=2) + "\n").encode())
+    if is_first_process():
+        write_atomically(out / "data.json", (json.dumps(parts, indent=2) + "\n").encode())
 
 
 def _model_folder(recipe: Recipe) -> tuple[str, dict[str, Any] | None]:
