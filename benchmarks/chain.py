@@ -93,7 +93,7 @@ def roll_out(arguments: argparse.Namespace, seed: int, agent: str) -> None:
     if (out.parent / f".{agent}.done").exists():
         return
     folder = arguments.out / f"seed{seed}"
-    spec = agent if agent in BASELINES else f"hf:{folder / agent / 'model'}"
+    spec = agent if agent in BASELINES else f"hf:{folder / agent}"
     feedback = ["--feedback", "none"] if agent == "para" else []
     played = ["--split", arguments.test, "--split", f"trajectories:{arguments.test_trajectories}"]
     known = ["--learn-from", arguments.train]
