@@ -20,12 +20,15 @@ from novicegym.agents.language_model import (
     COMPLETION,
     CONTEXT,
     check_context,
+    prompt_ids,
+    sampling_seed,
+)
+from novicegym.agents.model_files import (
+    ADAPTER_FILE,
     find_model,
     loading,
     longest_context,
     missing_extra,
-    prompt_ids,
-    sampling_seed,
 )
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import UsageError
@@ -72,7 +75,7 @@ class VllmAgent:
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Self:
-        """Load a model, an adapter or a model of the hub; defaults as `LanguageModelAgent.load`."""
+        """Load a model as `LanguageModelAgent.load` does, with its defaults."""
         try:
             from vllm import LLM
             from vllm.lora.request import LoRARequest
@@ -146,7 +149,7 @@ class VllmAgent:
 
 
 def _room_for(adapter: str) -> int:
-    rank = json.loads((Path(adapter) / "adapter_config.json").read_bytes())["r"]
+    rank = json.loads((Path(adapter) / ADAPTER_FILE).read_bytes())["r"]
     fitting = [room for room in _RANKS if room >= rank]
     if not fitting:
         raise UsageError(f"vLLM takes adapters of rank {_RANKS[-1]} at most, {adapter} has {rank}")

@@ -5,23 +5,26 @@
     qlora   the same, beside weights held in 4 bits (bitsandbytes NF4, double quantization)
 
 A directory that holds an adapter loads its base, too, and the adapter is continued: it keeps its
-own rank. Covered: model directories and ids of the Hugging Face hub; CPU, MPS, CUDA; unsloth's
-kernels on CUDA; wrong input told in one line. Not covered: adapters on the hub, several devices
-for one model (FSDP shards later, see accelerate), gradient checkpointing (the trainer's setting).
+own rank. Covered: whatever `agents/model_files.py` finds; CPU, MPS, CUDA; unsloth's kernels on
+CUDA; wrong input told in one line. Not covered: several devices for one model (FSDP shards later,
+see accelerate), gradient checkpointing (the trainer's setting).
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from novicegym.agents.model_files import (
+    find_model,
+    loading,
+    longest_context,
+    missing_extra,
+    put_adapter,
+    shortly,
+    without_the_warning_of_peft,
+)
 from novicegym.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -34,10 +37,7 @@ ADAPTERS: tuple[Adapter, ...] = get_args(Adapter)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-_ADAPTER_FILE = "adapter_config.json"
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-_SHOWN_CHARS = 250
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def load_model(
     trainable: bool = True,
     device: str = "auto",
 ) -> LoadedModel:
-    """Load a model from a directory or the hub, with the adapter to train.
+    """Load a model from a directory, a run or the hub, with the adapter to train.
 
     adapter: with `trainable` False no new one is added; "qlora" then only holds the weights in 4
     bits. context: tokens that the model must be able to read. New adapters start from torch's
@@ -83,34 +83,30 @@ def load_model(
 
         from novicegym.dialogs.tokens import DialogTokenizer
     except ImportError as error:
-        raise UsageError(
-            f"language models need {error.name}: pip install 'novicegym[train]'"
-        ) from None
+        raise missing_extra(error) from None
     place = _device(device)
-    base, continued = _parts(model)
-    if continued is not None and adapter == "full" and trainable:
+    files = find_model(model)
+    if files.adapter is not None and adapter == "full" and trainable:
         raise UsageError(f"{model} holds an adapter: train it with adapter lora or qlora, not full")
-    with _told(base):
-        config = AutoConfig.from_pretrained(base)
-    _require_context(config, context, base)
-    # An adapter is saved with the tokenizer it was trained with, and its template.
-    words = model if continued and (continued / "tokenizer_config.json").exists() else base
-    with _told(words):
-        tokenizer = AutoTokenizer.from_pretrained(words)
+    with loading(files.base):
+        config = AutoConfig.from_pretrained(files.base)
+    _require_context(config, context, files.base)
+    with loading(files.tokenizer):
+        tokenizer = AutoTokenizer.from_pretrained(files.tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     dialogs = DialogTokenizer(tokenizer)
-    _require_vocabulary(config, tokenizer, base)
+    _require_vocabulary(config, tokenizer, files.base)
     if adapter == "qlora":
         _require_four_bits(place)
     if backend == "unsloth":
         loaded = _load_unsloth(
-            model, adapter, lora_rank, lora_alpha, lora_dropout, context, trainable
+            files.named, adapter, lora_rank, lora_alpha, lora_dropout, context, trainable
         )
     else:
-        loaded = _load(base, adapter, trainable, place)
-        if continued is not None:
-            loaded = _continue(loaded, continued, trainable)
+        loaded = _load(files.base, adapter, trainable, place)
+        if files.adapter is not None:
+            loaded = put_adapter(loaded, files.adapter, trainable=trainable)
         elif trainable and adapter != "full":
             loaded = _add_adapter(loaded, lora_rank, lora_alpha, lora_dropout)
     if not trainable:
@@ -127,7 +123,7 @@ def _load(base: str, adapter: str, trainable: bool, device: str) -> Any:
     low = torch.bfloat16 if device.startswith("cuda") else torch.float32
     loaded: Any
     if adapter == "qlora":
-        with _told(base):
+        with loading(base):
             loaded = AutoModelForCausalLM.from_pretrained(
                 base,
                 dtype=low,
@@ -149,7 +145,7 @@ def _load(base: str, adapter: str, trainable: bool, device: str) -> Any:
     # Steps of training are smaller than bfloat16 can add to a weight, so weights that are trained
     # are float32, as TRL has them; its trainers compute in bfloat16 all the same.
     dtype = torch.float32 if trainable and adapter == "full" else low
-    with _told(base):
+    with loading(base):
         loaded = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true"):
         return loaded  # the trainer shards it; it need not fit one device
@@ -175,15 +171,8 @@ def _add_adapter(loaded: Any, rank: int, alpha: int, dropout: float) -> Any:
         bias="none",
         target_modules="all-linear",
     )
-    with _without_the_warning_of_peft():
+    with without_the_warning_of_peft():
         return get_peft_model(loaded, lora)
-
-
-def _continue(loaded: Any, folder: Path, trainable: bool) -> Any:
-    from peft import PeftModel
-
-    with _told(str(folder)), _without_the_warning_of_peft():
-        return PeftModel.from_pretrained(loaded, str(folder), is_trainable=trainable)
 
 
 def _load_unsloth(
@@ -192,7 +181,7 @@ def _load_unsloth(
     """Load with unsloth, which finds the base of an adapter itself and continues the adapter."""
     from unsloth import FastLanguageModel
 
-    with _told(model):
+    with loading(model):
         loaded, _ = FastLanguageModel.from_pretrained(
             model_name=model,
             max_seq_length=context,
@@ -248,44 +237,9 @@ def _device(wanted: str) -> str:
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if wanted == "cuda" else wanted
 
 
-def _parts(model: str) -> tuple[str, Path | None]:
-    """Return the model whose weights to load, and the adapter directory if `model` is one."""
-    folder = Path(model)
-    if not folder.is_dir():
-        if folder.exists():
-            raise UsageError(f"{model} is a file; a model is a directory")
-        if not _may_be_on_the_hub(model):
-            raise UsageError(
-                f"there is no model directory {model}, and the hub's models are named OWNER/NAME"
-            )
-        return model, None
-    if not (folder / _ADAPTER_FILE).exists():
-        if not (folder / "config.json").exists():
-            raise UsageError(f"{model} holds no model: neither config.json nor {_ADAPTER_FILE}")
-        # An adapter will name its base by this path, from wherever it is continued.
-        return str(folder.absolute()), None
-    try:
-        base = json.loads((folder / _ADAPTER_FILE).read_bytes())["base_model_name_or_path"]
-    except (ValueError, KeyError, TypeError):
-        base = None
-    if not isinstance(base, str):
-        raise UsageError(f"{folder / _ADAPTER_FILE} does not name the adapter's base model")
-    if not Path(base).is_dir() and not _may_be_on_the_hub(base):
-        raise UsageError(
-            f"the adapter in {model} was trained on {base}, which is not there; "
-            f"correct base_model_name_or_path in its {_ADAPTER_FILE}"
-        )
-    return base, folder
-
-
-def _may_be_on_the_hub(model: str) -> bool:
-    """Whether to ask the hub, which takes long where there is no network: not for runs/typo."""
-    return _HUB_ID.fullmatch(model) is not None and not Path(model).parent.is_dir()
-
-
 def _require_context(config: Any, context: int, model: str) -> None:
-    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if longest is not None and context > longest:
+    longest = longest_context(config)
+    if context > longest:
         raise UsageError(
             f"{model} reads at most {longest} tokens, and the context is {context}; "
             f"set the context to {longest} or less"
@@ -320,36 +274,5 @@ def _require_four_bits(device: str) -> None:
         raise
     except Exception as error:  # it fails in as many ways as there are machines
         raise UsageError(
-            f"adapter qlora does not work on {device} here ({_shortly(error)}); use adapter lora"
+            f"adapter qlora does not work on {device} here ({shortly(error)}); use adapter lora"
         ) from None
-
-
-@contextmanager
-def _told(model: str) -> Iterator[None]:
-    """Tell in one line why a model cannot be loaded."""
-    import torch
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if Path(model).is_dir():
-            raise UsageError(f"{model} cannot be loaded: {_shortly(error)}") from None
-        raise UsageError(
-            f"{model} is no directory here and cannot be downloaded; "
-            f"a local model directory works, too ({_shortly(error)})"
-        ) from None
-
-
-@contextmanager
-def _without_the_warning_of_peft() -> Iterator[None]:
-    """peft 0.21 reads an attribute that transformers 5.23 has renamed; users can do nothing."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        yield
-
-
-def _shortly(error: Exception) -> str:
-    return " ".join(str(error).split())[:_SHOWN_CHARS] or type(error).__name__

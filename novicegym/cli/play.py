@@ -304,13 +304,17 @@ def _play(
 def _own_code(agent: str) -> str | None:
     """Return a hash of what makes an agent from outside: when it changes, it is another run.
 
-    Of a user's own agent the file, of a model's directory all files.
+    Of a user's own agent the file; of a model's directory all files, and those of an adapter name
+    its base.
     """
+    from novicegym.agents.model_files import find_model
+
     module, colon, rest = agent.partition(":")
     if not colon:
         return None
     if module in ("hf", "vllm"):
-        return _model_hash(Path(rest)) if Path(rest).is_dir() else None
+        folder = Path(find_model(rest).named)
+        return _model_hash(folder) if folder.is_dir() else None
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return None

@@ -202,3 +202,21 @@ def test_rollout_plays_a_model_by_its_directory(folder: Path, tmp_path: Path) ->
     assert first
     assert {row["agent"] for row in first} == {"student"}
     assert all(row["completion"] for row in first if row["stop"] is not None)
+
+
+def test_rollout_of_a_training_run_is_named_after_it_and_knows_its_model(
+    folder: Path, tmp_path: Path
+) -> None:
+    from novicegym.cli import app
+    from novicegym.eval.records import read_records
+
+    shutil.copytree(folder, tmp_path / "sft" / "model")
+    (tmp_path / "sft" / "run.json").write_text('{"kind": "training"}')
+    command = ["rollout", "--agent", f"hf:{tmp_path / 'sft'}", "--out", str(tmp_path / "out")]
+    command += ["--split", "trajectories:2:seed=1", "--feedback", "grade"]
+    CliRunner().invoke(app, command, catch_exceptions=False)
+    assert {row["agent"] for row in read_records(tmp_path / "out").to_pylist()} == {"sft"}
+    CliRunner().invoke(app, command, catch_exceptions=False)
+    (tmp_path / "sft" / "model" / "notes.txt").write_text("not the model that was asked")
+    with pytest.raises(UsageError, match=r"other settings \(source\.agent_code\)"):
+        CliRunner().invoke(app, command, catch_exceptions=False)

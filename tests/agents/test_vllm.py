@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,16 @@ def test_adapter_is_asked_for_with_room_for_it(
     ask(small_course, agent)
     assert (engine.model, engine.settings["max_lora_rank"]) == (str(folder), room)
     assert {request[2].path for request in engine.requests} == {str(tmp_path)}
+
+
+def test_training_run_is_asked_by_its_folder(
+    signatures, folder: Path, small_course: Course, tmp_path: Path
+) -> None:
+    model = shutil.copytree(folder, tmp_path / "dpo" / "model")
+    (tmp_path / "dpo" / "run.json").write_text('{"kind": "training"}')
+    agent = make_agent(f"vllm:{tmp_path / 'dpo'}", small_course)
+    [engine] = signatures.made
+    assert (agent.name, engine.model) == ("dpo", str(model))
 
 
 def test_machine_without_vllm_is_told_what_to_do(

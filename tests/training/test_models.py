@@ -72,6 +72,13 @@ def copied(source: Path, target: Path, **changes: Any) -> Path:
     return target
 
 
+def training_run(model: Path, run: Path) -> Path:
+    """A folder as a stage of training leaves it."""
+    shutil.copytree(model, run / "model")
+    (run / "run.json").write_text('{"kind": "training"}')
+    return run
+
+
 def test_full_trains_every_weight_in_float32(tiny_model_dir: Path) -> None:
     loaded = load_model(str(tiny_model_dir), device="cpu")
     assert trained(loaded) == {name for name, _ in loaded.model.named_parameters()}
@@ -185,6 +192,17 @@ def test_an_adapter_finds_its_base_from_any_folder(
     assert trained(load_model(str(tmp_path / "sft"), adapter="lora", device="cpu"))
 
 
+def test_the_folder_of_a_run_stands_for_the_model_in_it(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_run(tiny_model_dir, tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    loaded = load_model("base", adapter="lora", device="cpu")
+    assert torch.equal(logits(loaded), logits(load_model(str(tiny_model_dir), device="cpu")))
+    base = loaded.model.peft_config["default"].base_model_name_or_path
+    assert base == str(tmp_path / "base" / "model")
+
+
 def test_an_adapter_speaks_with_the_tokenizer_saved_beside_it(
     tiny_model_dir: Path, tmp_path: Path
 ) -> None:
@@ -265,14 +283,14 @@ def test_a_directory_that_is_not_there_is_told_without_asking_the_hub(
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     for name in ("runs/typo", "./a/b", str(tmp_path / "x"), "model"):
-        with pytest.raises(UsageError, match=f"no model directory {name}"):
+        with pytest.raises(UsageError, match=f"no model directory '{name}'"):
             load_model(name)
 
 
 def test_a_hub_model_that_cannot_be_downloaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(
-        UsageError, match="cannot be downloaded; a local model directory works"
+        UsageError, match="cannot be loaded from the hub; a local model directory works"
     ) as e:
         load_model("Nobody/Nothing-4B")
     assert "\n" not in str(e.value)
@@ -333,7 +351,7 @@ def test_adapters_that_cannot_be_had_are_told(tiny_model_dir: Path, tmp_path: Pa
     file = tmp_path / "adapter_config.json"
     settings = json.loads(file.read_text())
     file.write_text(json.dumps(settings | {"base_model_name_or_path": "/gone/base"}))
-    with pytest.raises(UsageError, match="was trained on /gone/base, which is not there"):
+    with pytest.raises(UsageError, match="was trained on '/gone/base', which is not there"):
         load_model(str(tmp_path), adapter="lora", device="cpu")
     file.write_text("{")
     with pytest.raises(UsageError, match="does not name the adapter's base model"):
@@ -405,9 +423,11 @@ def test_unsloth_loads_adapts_and_continues(
     """
     plain, adapted = str(tiny_model_dir), str(tmp_path)
     load_model(plain, adapter="lora", device="cpu").model.save_pretrained(adapted)
+    in_run = training_run(tiny_model_dir, tmp_path / "runs" / "sft")
     models = {
         plain: load_model(plain, device="cpu").model,
         adapted: load_model(adapted, adapter="lora", device="cpu").model,
+        str(in_run / "model"): load_model(plain, device="cpu").model,
     }
     calls: list[str] = []
 
@@ -444,11 +464,14 @@ def test_unsloth_loads_adapts_and_continues(
     load_model(plain, backend="unsloth")
     assert load_model(adapted, backend="unsloth", adapter="lora").model is models[adapted]
     load_model(adapted, backend="unsloth", adapter="lora", trainable=False)
+    load_model(str(in_run), backend="unsloth", trainable=False)
     assert calls == [
         "load full=False 4bit=False 512",
         "adapt r=8 alpha=16 dropout=0.1",
         "load full=True 4bit=False 4096",
         "load full=False 4bit=False 4096",
+        "load full=False 4bit=False 4096",
+        "infer",
         "load full=False 4bit=False 4096",
         "infer",
     ]
