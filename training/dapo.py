@@ -24,6 +24,7 @@ processes, which have to step together, and resampling lets each step as often a
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -165,6 +166,19 @@ def teaches(group: Sequence[Rollout]) -> bool:
     return max(scores) - min(scores) > _ROUNDING and any(one.finished for one in group)
 
 
+def _scores(group: Sequence[Rollout]) -> list[float]:
+    """Return the group's scores for TRL; equal ones so that their advantages are exactly 0.
+
+    TRL takes means in single precision: eight times 0.3 has one a little off 0.3, and Adam makes
+    a step of any gradient, however small. Numbers of 12 bits have exact sums.
+    """
+    scores = [rollout.score for rollout in group]
+    if max(scores) - min(scores) > _ROUNDING:
+        return scores
+    mantissa, exponent = math.frexp(scores[0])
+    return [math.ldexp(round(mantissa * 4096), exponent - 12)] * len(scores)
+
+
 def overlong_penalty(tokens: int, limit: int, share: float) -> float:
     """Return DAPO's soft punishment: 0, then falling to -1 over the last `share` of the limit."""
     into = 1 + (tokens - limit) / (limit * share) if share > 0 else 0.0
@@ -206,14 +220,15 @@ class PrefixRollouts:
         step, process = trainer.state.global_step, trainer.accelerator.process_index
         rng = np.random.default_rng([self.recipe.seed, *b"rollouts", step, process])
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        rollouts = [one for group in self.roll(numbers, model, rng) for one in group]
+        groups = self.roll(numbers, model, rng)
+        rollouts = [one for group in groups for one in group]
         return {
             "prompt_ids": [rollout.prompt for rollout in rollouts],
             "completion_ids": [rollout.completion for rollout in rollouts],
             # Only samples of another engine than the trainer's need a correction.
             "logprobs": None,
             "env_mask": [rollout.own for rollout in rollouts],
-            "score": [rollout.score for rollout in rollouts],
+            "score": [score for group in groups for score in _scores(group)],
         }
 
     def earned(self, *, score: list[float], log_metric: LogMetric, **_: Any) -> list[float | None]:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -56,8 +57,22 @@ class Pays:
         return self.price(transition)
 
 
-def length(transition: Transition) -> float:
-    return float(transition.completion_tokens or 0)
+def unlike(to: Callable[[Transition], bool] = lambda _: True) -> Pays:
+    """Pays each transition that `to` holds for another amount, and the others nothing."""
+    amounts = map(float, itertools.count(1))
+    return Pays(lambda transition: next(amounts) if to(transition) else 0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """More threads than free cores wait for each other: at this size that takes ten times as long.
+
+    And the same sums in the same order make the same pupil.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +90,26 @@ def starts(small_course: Course, logged: list[LoggedDialog]) -> list[Start]:
 def pupil(
     tiny_model_dir: Path, logged: list[LoggedDialog], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A model that has learnt the logged programs by heart, more or less."""
+    """A model that says one of Ann's five programs on add, each as often, whatever it is asked.
+
+    So completions differ, in tokens and in tiers, almost all of them end, and what a test finds
+    does not hang on what an untrained model happens to sample.
+    """
     torch.manual_seed(0)
     loaded = load_model(str(tiny_model_dir), device="cpu")
-    optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=1e-2)
-    for _ in range(70):
+    optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=2e-2)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=160)
+    programs = [message for message in logged[0].dialog if message["role"] == "assistant"]
+    choice = Random(0)
+    for _ in range(160):
         for one in logged:
+            dialog = [
+                choice.choice(programs) if message["role"] == "assistant" else message
+                for message in one.dialog
+            ]
             ids: list[int] = []
             labels: list[int] = []
-            for message in loaded.dialogs.encode(one.dialog):
+            for message in loaded.dialogs.encode(dialog):
                 begin, end = message.turn
                 ids += message.ids
                 labels += [
@@ -93,6 +119,7 @@ def pupil(
             loss = loaded.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
             (loss / len(logged)).backward()
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
     folder = tmp_path_factory.mktemp("pupil")
     loaded.model.save_pretrained(folder)
@@ -177,12 +204,15 @@ def trained(trainer: Any, steps: int = 2) -> list[float]:
 
 
 def test_a_group_of_equal_rewards_contributes_no_gradient(make: Make) -> None:
-    trainer = make(reward=Pays(lambda _: 0.3), overlong=0.0, resamples=1)
+    eight = {"group": 8, "batch_size": 8, "overlong": 0.0}
+    # Neither has an exact sum in single precision, and they differ by rounding only.
+    equal = itertools.cycle([0.3, 0.1 + 0.2])
+    trainer = make(reward=Pays(lambda _: next(equal)), resamples=1, **eight)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     assert trained(trainer) == [0.0, 0.0]
     assert all(value.equal(before[name]) for name, value in trainer.model.state_dict().items())
     # The same groups move the policy as soon as their rewards differ.
-    assert all(moved > 0 for moved in trained(make(reward=Pays(length), resamples=0)))
+    assert all(moved > 0 for moved in trained(make(reward=unlike(), resamples=0, **eight)))
 
 
 def test_a_group_of_equal_rewards_is_replaced_by_one_that_teaches(
@@ -191,7 +221,7 @@ def test_a_group_of_equal_rewards_is_replaced_by_one_that_teaches(
     assert starts[3].trajectory is not None
     telling = starts[3].trajectory.submissions[4].code
     trainer = make(
-        reward=Pays(lambda t: length(t) if t.target_code == telling else 0.0),
+        reward=unlike(lambda t: t.target_code == telling),
         overlong=0.0,
         resamples=len(starts),
         chosen=[*starts[:2], starts[3]],
@@ -200,7 +230,7 @@ def test_a_group_of_equal_rewards_is_replaced_by_one_that_teaches(
     asked = trainer.processing_class.decode(given["prompt_ids"][0])
     assert "print(a + b)" in asked  # ann's fourth submission, the last before the telling one
     assert len({tuple(ids) for ids in given["prompt_ids"]}) == 1
-    assert len(set(given["score"])) > 1
+    assert len(set(given["score"])) == 4
     logged = {}
     trainer.rollout_func.earned(score=given["score"], log_metric=logged.__setitem__)
     assert logged["rollout/dull_groups"] == logged["rollout/resampled"] == 1
@@ -217,9 +247,7 @@ def test_a_group_of_equal_rewards_stays_when_the_limit_is_reached(make: Make) ->
 
 
 def test_only_groups_that_teach_nothing_are_replaced(make: Make, starts: list[Start]) -> None:
-    trainer = make(
-        reward=Pays(lambda t: length(t) if "a, b" in str(t.target_code) else 0.0), overlong=0.0
-    )
+    trainer = make(reward=unlike(lambda t: "a, b" in str(t.target_code)), overlong=0.0)
     on_add, on_double = roll(trainer, [1, 6])
     assert on_add[0].episode.start is starts[1]
     assert on_double[0].episode.start.assignment.id == "add"
@@ -227,8 +255,7 @@ def test_only_groups_that_teach_nothing_are_replaced(make: Make, starts: list[St
 
 def test_a_rollout_cut_off_teaches_nothing(make: Make) -> None:
     """Its tokens are masked, though its reward counts in the group's mean."""
-    prices = map(float, itertools.count())
-    trainer = make(reward=Pays(lambda _: next(prices)), completion=2, resamples=0)
+    trainer = make(reward=unlike(), completion=2, resamples=0)
     (group,) = roll(trainer, [0])
     assert len({rollout.score for rollout in group}) == 4
     assert not any(rollout.finished for rollout in group)
@@ -240,7 +267,7 @@ def test_a_rollout_cut_off_teaches_nothing(make: Make) -> None:
 def test_rewards_are_those_of_the_environment(
     make: Make, small_course: Course, grader: Grader, horizon: int
 ) -> None:
-    trainer = make(horizon=horizon, resamples=0)
+    trainer = make(horizon=horizon, resamples=0, group=8, batch_size=8)
     groups = roll(trainer, [*range(7)] * 2)
     env = StudentEnv(small_course, grader=grader, horizon=horizon)
     for rollout in [rollout for group in groups for rollout in group]:
@@ -253,7 +280,7 @@ def test_rewards_are_those_of_the_environment(
 
 
 def test_the_graders_answers_carry_no_loss(make: Make) -> None:
-    trainer = make(horizon=3, resamples=0)
+    trainer = make(horizon=3, resamples=0, group=8, batch_size=8)
     dialogs = trainer.rollout_func.dialogs
     rollouts = [one for group in roll(trainer, [*range(7)]) for one in group]
     assert {rollout.episode.step for rollout in rollouts} == {1, 2, 3}
@@ -265,8 +292,8 @@ def test_the_graders_answers_carry_no_loss(make: Make) -> None:
         assert all(turn[-1] == dialogs.end_id for turn in said[:-1])
         assert rollout.own[0] == rollout.own[-1] == 1
         messages = [turn["content"] for turn in episode.dialog() if turn["role"] == "assistant"]
-        if [dialogs.text(turn) for turn in said] == messages[episode.start.position :]:
-            # Said as we write it: then the rollout is the episode's dialog, up to its last turn.
+        if said == [dialogs.turn(message) for message in messages[episode.start.position :]]:
+            # Said in our tokens: then the rollout is the episode's dialog, up to its last turn.
             as_logged += episode.step > 1
             ids = rollout.prompt + rollout.completion
             assert ids == dialogs.prompt(episode.dialog())[: len(ids)]
@@ -384,11 +411,19 @@ def test_the_ratio_is_clipped_higher_above_than_below(make: Make) -> None:
 
 def test_rewards_learn_how_long_completions_were(make: Make) -> None:
     """The published reward has its own length term."""
-    (group,) = roll(make(reward=Pays(length), resamples=0), [0])
+    length = Pays(lambda transition: float(transition.completion_tokens or 0))
+    (group,) = roll(make(reward=length, resamples=0), [0])
     for rollout in group:
         assert rollout.reward == len(rollout.completion)
-    (group,) = roll(make(reward=make_reward("published:12"), resamples=0), [0])
-    assert all(rollout.reward % 0.25 for rollout in group if 8 < len(rollout.completion) < 12)
+    # Half a point off above ten tokens of at most twelve, and never below -0.75.
+    groups = [
+        roll(make(reward=make_reward(f"published:{limit}"), resamples=0), [0])[0]
+        for limit in (12, 1000)
+    ]
+    for short, long in zip(*groups, strict=True):
+        off = 0.5 if len(short.completion) > 10 else 0.0
+        assert short.reward == max(long.reward - off, -0.75)
+    assert any(short.reward < long.reward for short, long in zip(*groups, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -408,9 +443,9 @@ def test_the_penalty_for_length_is_added_to_the_reward(make: Make) -> None:
 
 def test_tiers_are_counted_whatever_is_paid(make: Make) -> None:
     shares = []
-    for reward in (TieredReward(), Pays(length)):
-        trainer = make(reward=reward, resamples=0)
-        roll(trainer, [*range(7)])
+    for reward in (TieredReward(), unlike()):
+        trainer = make(reward=reward, resamples=0, group=8, batch_size=8)
+        roll(trainer, [*range(7)] * 2)
         logged: dict[str, float] = {}
         trainer.rollout_func.earned(score=[], log_metric=logged.__setitem__)
         shares.append({key: logged[key] for key in logged if "/tier/" in key})
