@@ -82,6 +82,9 @@ def _arguments(recipe: Recipe, out: Path, rows: int, validate: bool) -> dict[str
         "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
+        "log_level_replica": "error",
+        # Every weight that is trained has a part in every step.
+        "ddp_find_unused_parameters": False,
     } | (
         {
             "eval_strategy": "steps",

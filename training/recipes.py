@@ -19,6 +19,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import (
     Annotated,
@@ -38,6 +39,10 @@ from novicegym.grading.feedback import FeedbackLevel
 Adapter: TypeAlias = Literal["full", "lora", "qlora"]
 Backend: TypeAlias = Literal["transformers", "unsloth"]
 Strategy: TypeAlias = Literal["grade", "next", "random"]
+Scheduler: TypeAlias = Literal["cosine", "linear", "constant", "constant_with_warmup"]
+Optimizer: TypeAlias = Literal[
+    "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "adafactor"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +66,15 @@ class Recipe:
     seed: Annotated[int, "of the split, the order and every draw"] = 0
     epochs: Annotated[float, "passes over the data"] = 1.0
     learning_rate: Annotated[float, "the highest"] = 1e-4
-    scheduler: Annotated[str, "of the learning rate; a name of transformers"] = "cosine"
+    scheduler: Annotated[Scheduler, "of the learning rate"] = "cosine"
     warmup: Annotated[float, "share of the steps in which the learning rate rises"] = 0.1
     batch_size: Annotated[int, "rows on a device at once"] = 1
     accumulation: Annotated[int, "batches a step"] = 16
     weight_decay: Annotated[float, "of AdamW"] = 0.1
     max_grad_norm: Annotated[float, "longer gradients are cut to this"] = 1.0
-    optimizer: Annotated[str, "a name of transformers: adamw_torch, adamw_8bit"] = "adamw_torch"
+    optimizer: Annotated[Optimizer, "8-bit ones hold their state in a quarter of the memory"] = (
+        "adamw_torch"
+    )
     gradient_checkpointing: Annotated[bool, "less memory for a third more time"] = False
     checkpoints: Annotated[int, "saved and validated in a run, at even distances"] = 4
 
@@ -75,13 +82,17 @@ class Recipe:
         for name in _AT_LEAST_ONE:
             if getattr(self, name, 1) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "epochs"):
-            if not getattr(self, name) > 0:
+        for name in _ABOVE_ZERO:
+            if not getattr(self, name, 1) > 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 < self.validation < 1:
-            raise UsageError(f"validation must be between 0 and 1, got {self.validation}")
-        if self.seed < 0:
-            raise UsageError(f"seed must be at least 0, got {self.seed}")
+        for name in _AT_LEAST_ZERO:
+            if getattr(self, name, 0) < 0:
+                raise UsageError(f"{name} must be at least 0, got {getattr(self, name)}")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name, 0) <= 1:
+                raise UsageError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        if self.validation in (0, 1):
+            raise UsageError(f"validation must be above 0 and below 1, got {self.validation}")
 
     @property
     def format(self) -> DialogFormat:
@@ -93,6 +104,9 @@ _AT_LEAST_ONE = (
     *("lora_rank", "lora_alpha", "context", "batch_size", "accumulation", "checkpoints"),
     *("positions", "group", "completion", "horizon"),
 )
+_ABOVE_ZERO = ("learning_rate", "epochs", "beta", "temperature", "top_p")
+_AT_LEAST_ZERO = ("seed", "weight_decay", "max_grad_norm", "clip_low", "clip_high", "resamples")
+_SHARES = ("validation", "warmup", "lora_dropout", "top_p", "overlong")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,11 +274,19 @@ def _value(name: str, kind: Any, value: Any) -> Any:
         try:
             # YAML takes 1e-4 for a text.
             number = float(value)
-            if kind is float or number == int(number):
+            if isfinite(number) and (kind is float or number == int(number)):
                 return kind(number)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError):
             pass
-    raise UsageError(f"{name} is a {kind.__name__}, got {value!r}")
+    raise UsageError(f"{name} is {_KINDS[kind]}, got {value!r}")
+
+
+_KINDS = {
+    bool: "true or false",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+}
 
 
 def _in(where: str, error: UsageError) -> UsageError:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
@@ -44,6 +44,7 @@ MODEL = "model"
 Bar: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar of that name; what it yields is called with (done, in all)."""
 
+_Made = TypeVar("_Made")
 _VERSIONED = ("torch", "transformers", "trl", "peft", "datasets", "tokenizers")
 
 
@@ -146,6 +147,11 @@ def _read_logs(
         parts = [solution_dialogs(part, grader, recipe.format) for part in (training, validation)]
         learnt = {(one.assignment_id, one.codes) for one in parts[0]}
         parts[1] = [one for one in parts[1] if (one.assignment_id, one.codes) not in learnt]
+        if not parts[1]:
+            raise UsageError(
+                "every correct program of the students held out is one of the others', too: none "
+                f"is left to choose a checkpoint by; raise --set validation={recipe.validation}"
+            )
     else:
         parts = []
         for part in (training, validation):
@@ -167,8 +173,8 @@ def _supervised(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -> 
     from novicegym.training.rows import make_rows
     from novicegym.training.sft import make_sft_trainer
 
-    training, validation = (
-        make_rows(logged, loaded.dialogs, recipe.context) for logged in data.logged
+    training, validation = _for_both(
+        recipe, data, lambda logged: make_rows(logged, loaded.dialogs, recipe.context)
     )
     _tell(out, training=training.summary(), validation=validation.summary())
     return make_sft_trainer(recipe, loaded, training.rows, validation.rows, out)
@@ -176,22 +182,18 @@ def _supervised(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -> 
 
 def _preference(recipe: DpoRecipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
     from novicegym.training.dpo import make_dpo_trainer
-    from novicegym.training.pairs import encode_pairs, mine_pairs
+    from novicegym.training.pairs import EncodedPairs, encode_pairs, mine_pairs
 
-    training, validation = (
-        encode_pairs(
-            mine_pairs(
-                logged,
-                strategy=recipe.strategy,
-                first_submission=recipe.first_submission,
-                seed=recipe.seed,
-            ),
-            loaded.dialogs,
-            recipe.context,
-            recipe.format,
+    def pairs(logged: list[LoggedDialog]) -> EncodedPairs:
+        mined = mine_pairs(
+            logged,
+            strategy=recipe.strategy,
+            first_submission=recipe.first_submission,
+            seed=recipe.seed,
         )
-        for logged in data.logged
-    )
+        return encode_pairs(mined, loaded.dialogs, recipe.context, recipe.format)
+
+    training, validation = _for_both(recipe, data, pairs)
     _tell(out, training=training.summary(), validation=validation.summary())
     return make_dpo_trainer(recipe, loaded, training.rows, validation.rows, out)
 
@@ -205,6 +207,20 @@ def _on_policy(recipe: DapoRecipe, loaded: LoadedModel, data: _Data, out: Path) 
     )
     _tell(out, training={"prefixes": len(starts)})
     return make_dapo_trainer(recipe, loaded, starts, out, grader=data.grader)
+
+
+def _for_both(
+    recipe: Recipe, data: _Data, make: Callable[[list[LoggedDialog]], _Made]
+) -> tuple[_Made, _Made]:
+    """Return what is made of the training students' dialogs, and of those held out."""
+    training = make(data.logged[0])
+    try:
+        return training, make(data.logged[1])
+    except UsageError as error:
+        raise UsageError(
+            f"of the students held out to choose a checkpoint: {error} (--set validation="
+            f"{recipe.validation} is their share)"
+        ) from None
 
 
 def _tell(out: Path, **parts: dict[str, Any]) -> None:

@@ -111,6 +111,7 @@ def train(
         return
     if out is None:
         raise UsageError("--out names the folder of the run")
+    from novicegym.training.processes import is_first_process
     from novicegym.training.stages import train as run_stage
 
     logs = open_course(
@@ -123,6 +124,7 @@ def train(
         regrade=regrade,
         curate=curate,
         split=split,
+        quiet=not is_first_process(),
     )
     source = {
         "course": course,
@@ -134,4 +136,5 @@ def train(
         "split": split,
     }
     trained = run_stage(wanted, logs, out, bar=progress_bar, source=source, resume=resume)
-    ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{trained} ...")
+    if is_first_process():
+        ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{trained} ...")
