@@ -14,7 +14,7 @@ from novicegym.grading.grader import Grader
 
 # Verdicts of this code alone count: none from the user's own store, none into it.
 os.environ["NOVICEGYM_CACHE"] = "off"
-# Tests run side by side: torch's threads of several processes on the same cores wait for each other.
+# Tests run side by side: on shared cores the threads of several torches wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(__file__).parents[2] / "shared"
 
