@@ -175,6 +175,8 @@ def _out_of_memory(recipe: Recipe) -> str:
 
 def _write_model(trainer: Any, model: Path) -> None:
     partial = model.with_name(f".{model.name}.tmp")
+    if trainer.is_fsdp_enabled:  # whole, whatever its checkpoints are
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(partial))  # by all processes: each may hold a part
     if trainer.is_world_process_zero():
         # TRL's frozen copy of the adapter that DPO began with, and settings that run.json has.
@@ -230,7 +232,11 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
 
 
 class _BestCheckpoint(TrainerCallback):  # type: ignore[misc]
-    """Finds the best checkpoint of a resumed run whose folder has another path by now."""
+    """Keeps the path of the best checkpoint right.
+
+    A resumed run's folder may have moved; and of a sharded model's checkpoint transformers looks
+    for the folder before it is there, and so would keep the best but one.
+    """
 
     def __init__(self, checkpoints: Path) -> None:
         self._checkpoints = checkpoints
@@ -239,6 +245,8 @@ class _BestCheckpoint(TrainerCallback):  # type: ignore[misc]
         if state.best_global_step:
             best = self._checkpoints / f"checkpoint-{state.best_global_step}"
             state.best_model_checkpoint = str(best)
+
+    on_save = on_train_begin
 
 
 class _Interrupt(TrainerCallback):  # type: ignore[misc]

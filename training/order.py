@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from torch.utils.data import Sampler
 
 _BATCHES_SORTED = 50
 """How many batches of rows drawn at random are sorted by length, at most."""
 
 
-class OrderByLength(Sampler):  # type: ignore[misc]
+class OrderByLength:
     """Rows of like length share a batch, for on CPU padding is computed like text.
 
     Batches come in random order, but for the one with the longest row: it is the first, so that

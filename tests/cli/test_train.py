@@ -1,0 +1,109 @@
+"""`novicegym train`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from novicegym.cli import app
+from novicegym.errors import UsageError
+
+COURSE = ("--course", "cs1", "--split", "trajectories:6")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+def novicegym(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "novicegym", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_show_explains_a_stages_recipe_and_does_nothing(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.yaml"
+    chain.write_text("epochs: 2\ndpo:\n  beta: 0.1\n  learning_rate: 1e-6\n")
+    flags = ("--set", "learning_rate=5e-5", "--model", "runs/sft")
+    shown = run("dpo", "--recipe", chain, *flags, "--show")
+    assert shown.exit_code == 0, shown.output
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.stdout.splitlines()]
+    values = {row[0]: row[1] for row in rows if len(row) == 3}
+    assert values["beta"] == "0.1"
+    assert values["epochs"] == "2.0"
+    assert values["learning_rate"] == "5e-05"
+    assert values["model"] == "runs/sft"
+    assert "strategy" in values
+    assert "group" not in values
+    assert "strategy" not in run("sft", "--show").stdout
+    assert sorted(tmp_path.iterdir()) == [chain]
+
+
+def test_show_needs_no_extra() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'trl'): sys.modules[name] = None\n"
+        "sys.argv = ['novicegym', 'train', 'dapo', '--show']\n"
+        "from novicegym.cli import main\n"
+        "main()"
+    )
+    shown = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
+    assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sfd", "--show"), "unknown stage 'sfd'. Did you mean 'sft'?"),
+        (("sft", "-r", "tinny", "--show"), "unknown recipe 'tinny'. Did you mean 'tiny'?"),
+        (("sft", "-r", "tiny"), "--out names the folder of the run"),
+        (("sft", "--set", "epochs", "--show"), "--set takes NAME=VALUE, got 'epochs'"),
+        (
+            ("sft", "--set", "epoch=1", "--show"),
+            "--set: unknown key of stage 'sft' 'epoch'. Did you mean 'epochs'?",
+        ),
+        (("dpo", "--set", "beta=much", "--show"), "--set: beta is a number, got 'much'"),
+        (("sft", "-o", "OUT", "-m", "OUT/none"), "there is no model directory"),
+    ],
+)
+def test_a_mistake_is_told(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    arguments = tuple(part.replace("OUT", str(tmp_path)) for part in arguments)
+    told = run(*arguments, *COURSE)
+    assert isinstance(told.exception, UsageError)
+    assert message in str(told.exception)
+
+
+def test_from_a_new_model_to_a_student(tmp_path: Path) -> None:
+    made = novicegym("model", "init", *COURSE, "--vocabulary", "600", "--out", tmp_path / "init")
+    assert made.returncode == 0, made.stderr
+    out = tmp_path / "sft"
+    command = ("train", "sft", "-r", "tiny", *COURSE, "-m", tmp_path / "init", "-o", out)
+    command = (*command, "--set", "epochs=1")
+    trained = novicegym(*command)
+    assert trained.returncode == 0, trained.stderr
+    assert "Warning" not in trained.stderr
+    assert trained.stdout == ""
+    last = trained.stderr.splitlines()[-1]
+    assert last == (
+        f"the model is in {out}/model; try it: novicegym rollout --agent hf:{out}/model ..."
+    )
+    config = json.loads((out / "run.json").read_text())
+    assert config["source"]["split"] == ["trajectories:6"]
+    assert config["recipe"]["batch_size"] == 8  # the recipe's
+    assert config["recipe"]["epochs"] == 1  # the flag's
+
+    # What follows is told before anything is loaded: one line, and what to do.
+    again = novicegym(*command)
+    assert again.returncode == 2
+    assert again.stderr.splitlines()[-1] == (
+        f"novicegym: {out} holds a run; go on with --resume, or choose another --out"
+    )
+    other = novicegym(*command, "--set", "seed=1", "--resume")
+    assert other.returncode == 2
+    assert "other settings (recipe.seed)" in other.stderr.splitlines()[-1]
+    assert novicegym(*command, "--resume").returncode == 0
