@@ -242,8 +242,8 @@ class _BestCheckpoint(TrainerCallback):  # type: ignore[misc]
         self._checkpoints = checkpoints
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.best_global_step:
-            best = self._checkpoints / f"checkpoint-{state.best_global_step}"
+        best = self._checkpoints / f"checkpoint-{state.best_global_step}"
+        if best.is_dir():
             state.best_model_checkpoint = str(best)
 
     on_save = on_train_begin

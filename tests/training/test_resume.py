@@ -97,8 +97,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("adapter", ["full", "lora"])
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize(
+    ("stage", "adapter"),
+    [
+        ("sft", "full"),
+        pytest.param("sft", "lora", marks=pytest.mark.slow),
+        pytest.param("dpo", "full", marks=pytest.mark.slow),
+        ("dpo", "lora"),
+    ],
+)
 def test_a_killed_run_ends_like_an_unbroken_one(
     stage: str,
     adapter: str,
@@ -124,7 +131,7 @@ def test_a_killed_run_ends_like_an_unbroken_one(
     assert contents(killed / "model") == contents(unbroken / "model")
 
 
-@pytest.mark.parametrize("stage", ["sft", "dapo"])
+@pytest.mark.parametrize("stage", ["sft", pytest.param("dapo", marks=pytest.mark.slow)])
 def test_ctrl_c_saves_and_the_run_goes_on(
     stage: str, command: Command, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
