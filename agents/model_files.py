@@ -22,7 +22,7 @@ from novicegym.runs import read_config
 
 ADAPTER_FILE = "adapter_config.json"
 """A directory that has it holds an adapter."""
-_MODEL = "model"
+MODEL = "model"
 """Folder of the trained model within its run."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SHOWN_CHARS = 250
@@ -39,6 +39,8 @@ class ModelFiles:
     adapter: str | None
     """What is to be put beside them: a directory."""
     tokenizer: str
+    run: Path | None = None
+    """The folder of the training run that it comes from."""
 
     @property
     def named(self) -> str:
@@ -54,9 +56,10 @@ def find_model(model: str) -> ModelFiles:
     """
     # An adapter will name its base by this path, from wherever it is continued.
     folder = Path(model).absolute()
-    run = folder.parent if folder.name == _MODEL else folder
-    if _is_of_training(run):
-        folder = run / _MODEL
+    run = folder.parent if folder.name == MODEL else folder
+    from_run = run if _is_of_training(run) else None
+    if from_run is not None:
+        folder = run / MODEL
         if not folder.is_dir():
             raise UsageError(
                 f"{model} holds no model: its training has not ended; go on with --resume"
@@ -76,11 +79,11 @@ def find_model(model: str) -> ModelFiles:
     if not (folder / ADAPTER_FILE).exists():
         if not (folder / "config.json").exists():
             raise UsageError(f"{model} holds no model: neither config.json nor {ADAPTER_FILE}")
-        return ModelFiles(name, place, None, place)
+        return ModelFiles(name, place, None, place, from_run)
     base = _base_of(folder)
     # An adapter is saved with the tokenizer it was trained with, and its template.
     own = (folder / "tokenizer_config.json").exists()
-    return ModelFiles(name, base, place, place if own else base)
+    return ModelFiles(name, base, place, place if own else base, from_run)
 
 
 def _is_of_training(run: Path) -> bool:

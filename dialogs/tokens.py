@@ -119,6 +119,7 @@ class DialogTokenizer:
         if not (asking.startswith(opening) and answered.startswith(asking)):
             return False
         self._asking = self._ids(asking.removeprefix(opening))
+        self._frames = {"assistant": (_OPENING, opening), "user": (_ANSWERED, answered)}
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         ends = [token for token in self._ids(answered.removeprefix(asking)) if token in special]
         if not ends:
@@ -145,9 +146,9 @@ class DialogTokenizer:
         return tuple(self._ids(self._render(dialog)))
 
     def _encode_message(self, role: str, content: str) -> EncodedMessage:
-        frame = _OPENING if role == "assistant" else _ANSWERED
+        frame, before = self._frames["assistant" if role == "assistant" else "user"]
         rendered = self._render([*frame, {"role": role, "content": content}])
-        ids = tuple(self._ids(rendered.removeprefix(self._render(frame))))
+        ids = tuple(self._ids(rendered.removeprefix(before)))
         if role != "assistant":
             return EncodedMessage(ids)
         end = len(ids) - ids[::-1].index(self.end_id)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from novicegym.agents.model_files import (
     find_model,
@@ -26,12 +26,10 @@ from novicegym.agents.model_files import (
     without_the_warning_of_peft,
 )
 from novicegym.errors import UsageError, unknown_name
+from novicegym.training.recipes import Adapter, Backend
 
 if TYPE_CHECKING:
     from novicegym.dialogs.tokens import DialogTokenizer
-
-Adapter: TypeAlias = Literal["full", "lora", "qlora"]
-Backend: TypeAlias = Literal["transformers", "unsloth"]
 
 ADAPTERS: tuple[Adapter, ...] = get_args(Adapter)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)

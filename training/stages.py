@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from novicegym.agents.model_files import MODEL, find_model
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
 from novicegym.courses.splits import split_students
@@ -37,9 +38,6 @@ from novicegym.training.recipes import (
 
 if TYPE_CHECKING:
     from novicegym.training.models import LoadedModel
-
-MODEL = "model"
-"""Folder of the trained model within its run."""
 
 Bar: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar of that name; what it yields is called with (done, in all)."""
@@ -74,7 +72,7 @@ def train(
     cannot work together, a folder that holds another run, and what runs out of memory.
     """
     finished = out / MODEL
-    folder, trained_with = _model_folder(recipe)
+    trained_with = _trained_with(recipe)
     validation, training = split_students(course, recipe.validation, recipe.seed)
     config = {
         "kind": "training",
@@ -110,7 +108,7 @@ def train(
     torch.manual_seed(recipe.seed)
     with told_when_memory_is_short(recipe):
         loaded = load_model(
-            folder,
+            recipe.model,
             adapter=recipe.adapter,
             backend=recipe.backend,
             lora_rank=recipe.lora_rank,
@@ -229,18 +227,11 @@ def _tell(out: Path, **parts: dict[str, Any]) -> None:
         write_atomically(out / "data.json", (json.dumps(parts, indent=2) + "\n").encode())
 
 
-def _model_folder(recipe: Recipe) -> tuple[str, dict[str, Any] | None]:
-    """Return what to load, and the recipe it was trained with if it comes from a run.
-
-    The folder of a run stands for the model in it.
-    """
-    named = Path(recipe.model)
-    run = named if (named / "run.json").is_file() else named.parent
-    if not (run / "run.json").is_file():
-        return recipe.model, None
-    folder = run / MODEL
-    if not folder.is_dir():
-        raise UsageError(f"{run} holds no model: its training has not ended; go on with --resume")
+def _trained_with(recipe: Recipe) -> dict[str, Any] | None:
+    """Return the recipe of the run that the model comes from; None where it comes from none."""
+    run = find_model(recipe.model).run
+    if run is None:
+        return None
     before: dict[str, Any] = read_config(run).get("recipe", {})
     for key in ("feedback", "code"):
         known = before.get("stage") not in (None, BaseRecipe.stage)
@@ -249,7 +240,7 @@ def _model_folder(recipe: Recipe) -> tuple[str, dict[str, Any] | None]:
                 f"{run} was trained with {key}={before[key]}, this recipe says "
                 f"{getattr(recipe, key)}; add --set {key}={before[key]}"
             )
-    return str(folder), before
+    return before
 
 
 def _git_revision() -> str | None:

@@ -66,11 +66,11 @@ def test_training_run_stands_for_the_model_in_it_and_gives_its_name(
 ) -> None:
     place = plain("runs/base/model")
     run("runs/base")
-    by_run = ModelFiles("base", place, None, place)
+    by_run = ModelFiles("base", place, None, place, Path(place).parent)
     assert find_model("runs/base") == find_model("runs/base/model") == by_run
     joined = adapter("runs/sft/model", place)
     run("runs/sft")
-    assert find_model("runs/sft") == ModelFiles("sft", place, joined, place)
+    assert find_model("runs/sft") == ModelFiles("sft", place, joined, place, Path(joined).parent)
     monkeypatch.chdir(here / "runs" / "base")
     assert find_model(".") == find_model("model") == by_run
 
