@@ -26,6 +26,7 @@ from novicegym.envs.starts import all_starts
 from novicegym.errors import UsageError, unknown_name
 from novicegym.eval.records import shard_path, write_shard
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
+from novicegym.grading.regrade import grade_trajectories, until_correct
 from novicegym.grading.verdict import Verdict
 from novicegym.rewards.base import make_reward
 from novicegym.runs import open_run, run_versions
@@ -126,12 +127,13 @@ def _play_all(
     batch_size: int,
     grader: Grader,
 ) -> list[dict[str, Any]]:
-    logged = _logged_verdicts(course, trajectories, grader)
+    graded = grade_trajectories(course, trajectories, grader)
+    logged = {one.key: verdicts for one, verdicts in zip(trajectories, graded, strict=True)}
     starts = [
         start
         for trajectory in trajectories
         for start in all_starts(
-            course, _until_correct(trajectory, logged[trajectory.key]), protocol.min_position
+            course, until_correct(trajectory, logged[trajectory.key]), protocol.min_position
         )
     ]
     reward = make_reward("tiered")
@@ -171,28 +173,6 @@ def _check(agent: Agent, completions: object, wanted: int) -> None:
         raise UsageError(
             f"agent {agent.name!r} gave {len(completions)} completions for {wanted} dialogs"
         )
-
-
-def _logged_verdicts(
-    course: Course, trajectories: Sequence[Trajectory], grader: Grader
-) -> dict[tuple[str, str], list[Verdict]]:
-    requests = [
-        (course.assignment(trajectory.assignment_id), submission.code)
-        for trajectory in trajectories
-        for submission in trajectory.submissions
-    ]
-    verdicts = iter(grader.grade_batch(requests))
-    return {
-        trajectory.key: [next(verdicts) for _ in trajectory.submissions]
-        for trajectory in trajectories
-    }
-
-
-def _until_correct(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Trajectory:
-    for index, verdict in enumerate(verdicts, start=1):
-        if verdict.correct:
-            return replace(trajectory, submissions=trajectory.submissions[:index])
-    return trajectory
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
-"""Grade every submission of a course anew: the same trajectories, our grades as the logged ones.
+"""Grade what students submitted: their trajectories, or a whole course with our grades as logged.
 
-Trajectories are graded in pieces as they are read, so a course need not fit in memory. A program
-that was graded before comes out of the grader's cache.
+A course is graded in pieces as it is read, so it need not fit in memory. A program that was graded
+before comes out of the grader's cache.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import overload
 
 from novicegym.courses.model import Course, Trajectory
 from novicegym.grading.grader import Grader
+from novicegym.grading.verdict import Verdict
 
 _PIECE = 256
 """Trajectories graded in one batch while a course is read from front to back."""
@@ -28,6 +29,33 @@ def regrade(
     submissions graded so far in one reading from front to back.
     """
     return dataclasses.replace(course, trajectories=_Regraded(course, grader, progress))
+
+
+def grade_trajectories(
+    course: Course,
+    trajectories: Sequence[Trajectory],
+    grader: Grader,
+    progress: Callable[[int], None] | None = None,
+) -> list[list[Verdict]]:
+    """Return the verdicts on each trajectory's submissions, graded in one batch.
+
+    progress: called with the number of submissions graded so far.
+    """
+    requests = [
+        (course.assignment(trajectory.assignment_id), submission.code)
+        for trajectory in trajectories
+        for submission in trajectory.submissions
+    ]
+    verdicts = iter(grader.grade_batch(requests, progress))
+    return [[next(verdicts) for _ in trajectory.submissions] for trajectory in trajectories]
+
+
+def until_correct(trajectory: Trajectory, verdicts: Sequence[Verdict]) -> Trajectory:
+    """Return the trajectory up to its first fully correct submission, or all of it."""
+    for count, verdict in enumerate(verdicts, start=1):
+        if verdict.correct:
+            return dataclasses.replace(trajectory, submissions=trajectory.submissions[:count])
+    return trajectory
 
 
 class _Regraded:
@@ -66,19 +94,14 @@ class _Regraded:
     def _grade(
         self, piece: Sequence[Trajectory], progress: Callable[[int], None] | None
     ) -> list[Trajectory]:
-        requests = [
-            (self._course.assignment(trajectory.assignment_id), submission.code)
-            for trajectory in piece
-            for submission in trajectory.submissions
-        ]
-        verdicts = iter(self._grader.grade_batch(requests, progress))
+        graded = grade_trajectories(self._course, piece, self._grader, progress)
         return [
             dataclasses.replace(
                 trajectory,
                 submissions=tuple(
-                    dataclasses.replace(submission, logged_grade=float(next(verdicts).grade))
-                    for submission in trajectory.submissions
+                    dataclasses.replace(submission, logged_grade=float(verdict.grade))
+                    for submission, verdict in zip(trajectory.submissions, verdicts, strict=True)
                 ),
             )
-            for trajectory in piece
+            for trajectory, verdicts in zip(piece, graded, strict=True)
         ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog, DialogFormat, serialize
 from novicegym.grading.grader import Grader
+from novicegym.grading.regrade import grade_trajectories, until_correct
 from novicegym.grading.verdict import Verdict
 
 _TRAJECTORIES_AT_ONCE = 64
@@ -47,27 +48,17 @@ def logged_dialogs(
     total = len(course.trajectories)
     for first in range(0, total, _TRAJECTORIES_AT_ONCE):
         chunk = course.trajectories[first : first + _TRAJECTORIES_AT_ONCE]
-        verdicts = iter(
-            grader.grade_batch(
-                [
-                    (course.assignment(trajectory.assignment_id), submission.code)
-                    for trajectory in chunk
-                    for submission in trajectory.submissions
-                ]
-            )
-        )
-        for trajectory in chunk:
-            turns = [(submission.code, next(verdicts)) for submission in trajectory.submissions]
-            solved = next((n for n, turn in enumerate(turns, start=1) if turn[1].correct), None)
-            turns = turns[:solved]
-            if turns:
+        for whole, graded in zip(chunk, grade_trajectories(course, chunk, grader), strict=True):
+            codes = [submission.code for submission in until_correct(whole, graded).submissions]
+            if codes:
+                turns = list(zip(codes, graded, strict=False))
                 found.append(
                     LoggedDialog(
-                        trajectory.student_id,
-                        trajectory.assignment_id,
-                        tuple(code for code, _ in turns),
-                        tuple(verdict for _, verdict in turns),
-                        serialize(course.assignment(trajectory.assignment_id), turns, fmt),
+                        whole.student_id,
+                        whole.assignment_id,
+                        tuple(codes),
+                        tuple(graded[: len(codes)]),
+                        serialize(course.assignment(whole.assignment_id), turns, fmt),
                     )
                 )
         if progress is not None:

@@ -140,6 +140,8 @@ def write_model(
         num_key_value_heads=size.key_value_heads,
         head_dim=size.head_dim,
         max_position_embeddings=CONTEXT,
+        # The usual 0.02 is meant for widths near a thousand; narrow models learn slowly from it.
+        initializer_range=size.hidden**-0.5,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
