@@ -30,18 +30,17 @@ import numpy as np
 from novicegym.eval.bootstrap import METRICS, student_intervals
 from novicegym.eval.metrics import score_steps
 from novicegym.eval.records import read_records
+from novicegym.training.chain import INIT, PARENTS
 
-TRAINED = ("base", "para", "sft", "dpo", "dapo")
-PARENT = {"base": "init", "para": "base", "sft": "base", "dpo": "sft", "dapo": "sft"}
 BASELINES = ("persistence", "retrieval")
 
 
 def main() -> None:
     arguments = parse()
     for seed in arguments.seeds:
-        for stage in ("init", *TRAINED):
+        for stage in (INIT, *PARENTS):
             train(arguments, seed, stage)
-        for agent in (*BASELINES, *TRAINED):
+        for agent in (*BASELINES, *PARENTS):
             roll_out(arguments, seed, agent)
     report(arguments)
 
@@ -66,7 +65,7 @@ def parse() -> argparse.Namespace:
 def train(arguments: argparse.Namespace, seed: int, stage: str) -> None:
     out = arguments.out / f"seed{seed}" / stage
     split = ["--split", arguments.train]
-    if stage == "init":
+    if stage == INIT:
         # One model and one tokenizer a seed, of the training part alone.
         size = ["--size", arguments.size, "--seed", str(seed)]
         if not (out / "config.json").exists():
@@ -75,7 +74,7 @@ def train(arguments: argparse.Namespace, seed: int, stage: str) -> None:
     count = arguments.train_trajectories
     if stage in ("dpo", "dapo"):
         count = arguments.preference_trajectories
-    parent = arguments.out / f"seed{seed}" / PARENT[stage]
+    parent = arguments.out / f"seed{seed}" / PARENTS[stage]
     if not (out / "model").exists():
         resume = ["--resume"] if out.exists() else []
         run(
@@ -122,7 +121,7 @@ def run(out: Path, command: list[str]) -> None:
 def report(arguments: argparse.Namespace) -> None:
     folders = [arguments.out / f"seed{seed}" for seed in arguments.seeds]
     print(f"\n{'agent':<12}" + "".join(f"{name:>28}" for name in METRICS))
-    for agent in (*BASELINES, *TRAINED):
+    for agent in (*BASELINES, *PARENTS):
         runs = [score_steps(read_records(folder / "rollouts" / agent)) for folder in folders]
         cells = []
         for interval in student_intervals(runs).values():

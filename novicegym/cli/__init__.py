@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from novicegym import __version__
-from novicegym.cli import cache, course, model, play, sandbox, train
+from novicegym.cli import cache, course, demo, model, play, sandbox, train
 from novicegym.errors import GraderError, NovicegymError
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ app.command("grade")(play.grade)
 app.command("rollout")(play.rollout)
 app.command("table")(play.table)
 app.command("train")(train.train)
-app.command("demo")(play.demo)
+app.command("demo")(demo.demo)
 
 
 _INTERRUPTED = 130

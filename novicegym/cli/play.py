@@ -1,4 +1,4 @@
-"""`novicegym grade`, `rollout`, `table` and `demo`: the main job."""
+"""`novicegym grade`, `rollout` and `table`: the main job."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def rollout(
         "split": split,
         "learn_from": learn_from,
     }
-    _play(
+    play_agent(
         take_splits(whole, split),
         take_splits(whole, learn_from),
         agent,
@@ -217,7 +217,7 @@ def table(
     """
     if as_json + as_csv + as_markdown > 1:
         raise UsageError("choose one of --json, --csv and --markdown")
-    results = _tabulate(runs, preset)
+    results = tabulate(runs, preset)
     if as_json:
         print(json.dumps(results.to_json(), indent=2))
     elif as_csv:
@@ -228,38 +228,7 @@ def table(
         OUT.print(results.to_rich())
 
 
-def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("runs/demo"),
-    trajectories: Annotated[int, typer.Option(help="Trajectories to play.")] = 40,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the slice and of the agents.")] = 0,
-) -> None:
-    """Play all agents on a slice of the embedded course.
-
-    Writes the table and a page with one episode to look at.
-    """
-    from novicegym.agents.registry import describe_agents
-    from novicegym.courses.load import load_course
-    from novicegym.eval.rollouts import PROTOCOLS
-    from novicegym.runs import write_atomically
-
-    whole = load_course("cs1")
-    selectors = ["term:Spring 2025", f"trajectories:{trajectories}:seed={seed}"]
-    played = take_splits(whole, selectors)
-    runs = []
-    for agent, _ in describe_agents():
-        run = out / "runs" / agent
-        source = {"course": "cs1", "split": selectors}
-        _play(played, whole, agent, run, PROTOCOLS["paper"], seed, 256, source)
-        runs.append(run)
-    results = _tabulate(runs, "paper")
-    write_atomically(out / "table.md", (results.to_markdown() + "\n").encode())
-    write_atomically(out / "table.json", (json.dumps(results.to_json(), indent=2) + "\n").encode())
-    write_atomically(out / "episode.html", _one_episode(played, whole, seed).encode())
-    OUT.print(results.to_rich())
-    OUT.print(f"Wrote {out / 'table.md'}, {out / 'table.json'} and {out / 'episode.html'}")
-
-
-def _play(
+def play_agent(
     played: Course,
     pool: Course,
     agent: str,
@@ -269,6 +238,7 @@ def _play(
     batch_size: int,
     source: Mapping[str, object],
 ) -> None:
+    """Roll an agent out into `out`, with a progress bar; complete what an earlier run left."""
     from novicegym.agents.registry import make_agent
     from novicegym.courses.fingerprint import course_fingerprint
     from novicegym.eval.records import is_finished
@@ -330,7 +300,8 @@ def _model_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _tabulate(runs: list[Path], preset: str) -> ResultTable:
+def tabulate(runs: list[Path], preset: str) -> ResultTable:
+    """Return the table of runs, with CodeBLEU where it is installed."""
     from novicegym.eval.records import read_records
     from novicegym.eval.table import make_table
     from novicegym.rewards.codebleu import require_codebleu
@@ -351,24 +322,6 @@ def _tabulate(runs: list[Path], preset: str) -> ResultTable:
             workers=2,
             progress=update,
         )
-
-
-def _one_episode(course: Course, pool: Course, seed: int) -> str:
-    """Return the page of an episode of the novice, from a logged start."""
-    from novicegym.agents.registry import make_agent
-    from novicegym.envs.student import StudentEnv
-
-    env = StudentEnv(course, render_mode="html", min_position=3)
-    novice = make_agent("novice", pool, seed=seed)
-    dialog, info = env.reset(seed=seed)
-    ended = False
-    while not ended:
-        [action] = novice.act([dialog], [info])
-        dialog, _, terminated, truncated, info = env.step(action)
-        ended = terminated or truncated
-    page = env.render()
-    assert page is not None
-    return page
 
 
 def _read_program(file: str) -> str:

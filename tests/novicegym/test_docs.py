@@ -73,6 +73,40 @@ def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: 
         pytest.skip(f"{len(skipped)} commands need the real logs, which are not at {SHARED}")
 
 
+# What takes minutes to hours, made short; what needs weights of the hub, as far as that goes.
+SHORT = (
+    ("-r qwen3", "--show"),
+    ("-m novicegym train", None),  # tests/training/test_processes.py
+    ("benchmarks/", None),
+    ("hf:runs/dpo -c progsnap2", None),  # after a run with those weights
+    ("novicegym train dapo", "--split trajectories:10 --set epochs=0.1 --set completion=16"),
+    ("novicegym train", "--split trajectories:10 --set epochs=0.1 --set context=1024"),
+    ("novicegym rollout", "--split trajectories:1"),
+    ("", ""),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_long_commands_of_the_page_run_when_they_are_made_short(page: Path, tmp_path: Path) -> None:
+    """The blocks marked `sh`: as they stand, with less to do."""
+    pytest.importorskip("trl", reason="the train extra is not installed")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for block in blocks(page, "sh"):
+        for command in block.replace("\\\n", " ").splitlines():
+            short = next(ending for key, ending in SHORT if key in command)
+            if short is None:
+                continue
+            result = subprocess.run(
+                ["bash", "-c", f"{command} {short}"],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert result.returncode == 0, f"{command} {short}\n{result.stdout}\n{result.stderr}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_examples_of_the_page_run(page: Path, tmp_path: Path) -> None:
     for block in blocks(page, "python"):

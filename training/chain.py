@@ -1,0 +1,48 @@
+"""All stages one after another, from random weights, small enough to wait for.
+
+Covered: a student of a million parameters by each stage. Not covered: stages of your own choice,
+which `novicegym train` runs one by one, and how well students do (`benchmarks/chain.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from novicegym.courses.model import Course
+from novicegym.courses.splits import sample_trajectories
+from novicegym.training.recipes import read_recipe
+from novicegym.training.stages import Bar, train
+from novicegym.training.tiny import init_model
+
+INIT = "init"
+PARENTS = {"base": INIT, "para": "base", "sft": "base", "dpo": "sft", "dapo": "sft"}
+"""What each stage of a chain starts from; in the order to run them."""
+
+_SHORT = {"sft": {"epochs": "1"}, "para": {"epochs": "1"}}
+_PREFERENCE_SHARE = 6
+"""One trajectory of so many teaches `dpo` and `dapo`, which take longer over each."""
+
+
+def train_chain(
+    course: Course, out: Path, *, trajectories: int, seed: int, bar: Bar
+) -> dict[str, Path]:
+    """Train a student of a million parameters by each stage; return their runs' folders by stage.
+
+    trajectories: how many of the course's the students learn from; the tokenizer sees all.
+    What an earlier call finished or began in `out` is taken over. Raises UsageError where the
+    trajectories are too few to hold some out.
+    """
+    if not (out / INIT).exists():
+        init_model(course, out / INIT, size="1M", seed=seed)
+    sample = sample_trajectories(course, trajectories, seed)
+    few = sample_trajectories(sample, max(1, trajectories // _PREFERENCE_SHARE), seed)
+    for stage, parent in PARENTS.items():
+        values = {"model": str(out / parent), "seed": str(seed), **_SHORT.get(stage, {})}
+        train(
+            read_recipe(stage, "tiny", values),
+            few if stage in ("dpo", "dapo") else sample,
+            out / stage,
+            bar=bar,
+            resume=(out / stage).exists(),
+        )
+    return {stage: out / stage for stage in PARENTS}
