@@ -170,7 +170,7 @@ def _out_of_memory(recipe: Recipe) -> str:
     if recipe.adapter != "qlora":
         advice.append("--set adapter=qlora")
     advice.append(f"a context of less than {recipe.context}")
-    return f"the memory does not suffice; try, with another --out, {', or '.join(advice)}"
+    return f"the memory does not suffice; try {', or '.join(advice)}"
 
 
 def _write_model(trainer: Any, model: Path) -> None:

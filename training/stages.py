@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -72,6 +73,7 @@ def train(
     cannot work together, a folder that holds another run, and what runs out of memory.
     """
     finished = out / MODEL
+    begun = (out / "run.json").exists()
     trained_with = _trained_with(recipe)
     validation, training = split_students(course, recipe.validation, recipe.seed)
     config = {
@@ -89,37 +91,49 @@ def train(
     }
     with first_process_first():
         if is_first_process():
-            if (out / "run.json").exists() and not resume:
+            if begun and not resume:
                 raise UsageError(f"{out} holds a run; go on with --resume, or choose another --out")
             open_run(out, config)
     if finished.exists():
         return finished
     # Imported here: torch takes seconds, and every mistake above is told without it.
     _quieten()
-    import torch
-
-    from novicegym.training.fit import fit, told_when_memory_is_short
-    from novicegym.training.models import load_model
+    from novicegym.training.fit import last_checkpoint, told_when_memory_is_short
 
     bar = bar if is_first_process() else _no_bar
-    with first_process_first():  # the others find its verdicts in the store
-        data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
-    # A new adapter starts from this state.
-    torch.manual_seed(recipe.seed)
-    with told_when_memory_is_short(recipe):
-        loaded = load_model(
-            recipe.model,
-            adapter=recipe.adapter,
-            backend=recipe.backend,
-            lora_rank=recipe.lora_rank,
-            lora_alpha=recipe.lora_alpha,
-            lora_dropout=recipe.lora_dropout,
-            context=recipe.context,
-        )
-        trainer = _make_trainer(recipe, loaded, data, out)
-        with bar(recipe.stage) as progress:
-            fit(trainer, out, finished, resume=resume, progress=progress)
+    try:
+        with first_process_first():  # the others find its verdicts in the store
+            data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
+        with told_when_memory_is_short(recipe):
+            _fit(recipe, data, out, bar, resume)
+    except UsageError:
+        # Other settings may then go into the same folder; there is nothing to go on from.
+        if not begun and is_first_process() and last_checkpoint(out) is None:
+            shutil.rmtree(out)
+        raise
     return finished
+
+
+def _fit(recipe: Recipe, data: _Data, out: Path, bar: Bar, resume: bool) -> None:
+    """Load the model and train it on the data."""
+    import torch
+
+    from novicegym.training.fit import fit
+    from novicegym.training.models import load_model
+
+    torch.manual_seed(recipe.seed)  # a new adapter starts from this state
+    loaded = load_model(
+        recipe.model,
+        adapter=recipe.adapter,
+        backend=recipe.backend,
+        lora_rank=recipe.lora_rank,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.lora_dropout,
+        context=recipe.context,
+    )
+    trainer = _make_trainer(recipe, loaded, data, out)
+    with bar(recipe.stage) as progress:
+        fit(trainer, out, out / MODEL, resume=resume, progress=progress)
 
 
 @contextmanager
