@@ -15,8 +15,8 @@ from novicegym.cli.options import (
     BadRows,
     Columns,
     CourseSpec,
-    Curate,
     Json,
+    LogOptions,
     ReaderOptions,
     Regrade,
     Rejects,
@@ -25,6 +25,7 @@ from novicegym.cli.options import (
     open_course,
     print_curation,
     progress_bar,
+    takes_logs,
 )
 from novicegym.errors import UsageError
 
@@ -88,16 +89,10 @@ def show(
 
 
 @app.command("stats")
+@takes_logs
 def stats(
     spec: CourseSpec,
-    tests: Tests = None,
-    columns: Columns = None,
-    reader: ReaderOptions = None,
-    bad_rows: BadRows = "error",
-    rejects: Rejects = None,
-    regrade: Regrade = False,
-    curate: Curate = None,
-    split: Split = None,
+    logs: LogOptions,
     assignments: Annotated[
         bool, typer.Option("--assignments", help="Also the same numbers for each assignment.")
     ] = False,
@@ -113,18 +108,7 @@ def stats(
     """Print the paper's Table 1 for a course: lengths are in submissions."""
     from novicegym.courses.stats import course_stats
 
-    course = open_course(
-        spec,
-        tests=tests,
-        columns=columns,
-        reader=reader,
-        bad_rows=bad_rows,
-        rejects=rejects,
-        regrade=regrade,
-        curate=curate,
-        split=split,
-        quiet=as_json,
-    )
+    course = logs.open(spec, quiet=as_json)
     numbers = course_stats(course)
     if as_json:
         document = numbers.to_json()
@@ -141,32 +125,16 @@ def stats(
 
 
 @app.command("convert")
+@takes_logs
 def convert(
     spec: CourseSpec,
     out: Annotated[Path, typer.Argument(help="Course directory to write.", show_default=False)],
-    tests: Tests = None,
-    columns: Columns = None,
-    reader: ReaderOptions = None,
-    bad_rows: BadRows = "error",
-    rejects: Rejects = None,
-    regrade: Regrade = False,
-    curate: Curate = None,
-    split: Split = None,
+    logs: LogOptions,
 ) -> None:
     """Write a course directory, which opens at once and streams from disk."""
     from novicegym.courses.store import save_course
 
-    course = open_course(
-        spec,
-        tests=tests,
-        columns=columns,
-        reader=reader,
-        bad_rows=bad_rows,
-        rejects=rejects,
-        regrade=regrade,
-        curate=curate,
-        split=split,
-    )
+    course = logs.open(spec)
     save_course(course, out)
     ERR.print(f"wrote {len(course.trajectories):,} trajectories to {out}")
 

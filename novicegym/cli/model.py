@@ -9,18 +9,7 @@ from typing import Annotated
 
 import typer
 
-from novicegym.cli.options import (
-    BadRows,
-    Columns,
-    CourseOption,
-    Curate,
-    Json,
-    ReaderOptions,
-    Rejects,
-    Split,
-    Tests,
-    open_course,
-)
+from novicegym.cli.options import CourseOption, Json, LogOptions, takes_logs
 
 app = typer.Typer(help="Make language models.", no_args_is_help=True)
 
@@ -30,23 +19,19 @@ def _group() -> None: ...  # else typer takes the only command for the whole gro
 
 
 @app.command("init")
+@takes_logs
 def init(
+    *,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Model directory to write.", show_default=False)
     ],
     size: Annotated[str, typer.Option(help="About how many parameters: 1M, 5M or 20M.")] = "1M",
     course: CourseOption = "cs1",
+    logs: LogOptions,
     vocabulary: Annotated[
         int, typer.Option(help="Tokens, trained on the course's texts; at least 259.")
     ] = 2048,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random weights.")] = 0,
-    tests: Tests = None,
-    columns: Columns = None,
-    reader: ReaderOptions = None,
-    bad_rows: BadRows = "error",
-    rejects: Rejects = None,
-    curate: Curate = None,
-    split: Split = None,
     as_json: Json = False,
 ) -> None:
     """Make an untrained model and a tokenizer for a course.
@@ -56,18 +41,8 @@ def init(
     """
     from novicegym.training.tiny import init_model
 
-    logs = open_course(
-        course,
-        tests=tests,
-        columns=columns,
-        reader=reader,
-        bad_rows=bad_rows,
-        rejects=rejects,
-        curate=curate,
-        split=split,
-        quiet=as_json,
-    )
-    made = init_model(logs, out, size=size, vocabulary=vocabulary, seed=seed)
+    read = logs.open(course, quiet=as_json)
+    made = init_model(read, out, size=size, vocabulary=vocabulary, seed=seed)
     if as_json:
         print(json.dumps(asdict(made), indent=2))
         return

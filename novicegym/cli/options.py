@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import functools
+import inspect
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
@@ -87,7 +90,12 @@ Rejects = Annotated[
     typer.Option(help="Where --bad-rows skip writes them (default: NAME.rejects.jsonl here)."),
 ]
 Regrade = Annotated[
-    bool, typer.Option("--regrade", help="Grade all submissions anew instead of trusting the log.")
+    bool,
+    typer.Option(
+        "--regrade",
+        help="Give the logs our grades before --curate looks at them. What is played or trained on "
+        "is graded by us in any case.",
+    ),
 ]
 Curate = Annotated[
     str | None,
@@ -106,6 +114,67 @@ Split = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """How logs are read and cut down: each field is an option of a command that `takes_logs`."""
+
+    tests: Tests = None
+    columns: Columns = None
+    reader: ReaderOptions = None
+    bad_rows: BadRows = "error"
+    rejects: Rejects = None
+    regrade: Regrade = False
+    curate: Curate = None
+    split: Split = None
+
+    def open(self, spec: str, *, quiet: bool = False) -> Course:
+        """Open the course `spec` with these options."""
+        return open_course(spec, **vars(self), quiet=quiet)
+
+    def source(self, spec: str) -> dict[str, object]:
+        """Return what run.json says of where a course came from; files say it by their content."""
+        return {
+            "course": spec,
+            "columns": self.columns,
+            "reader": self.reader,
+            "bad_rows": self.bad_rows,
+            "curate": self.curate,
+            "regrade": self.regrade,
+            "split": self.split,
+        }
+
+
+def takes_logs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of LogOptions in place of its parameter `logs`.
+
+    typer reads a command's signature and knows no groups of options.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
+    hints = get_type_hints(LogOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=one.default,
+            annotation=hints[one.name],
+        )
+        for one in fields(LogOptions)
+    ]
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        wanted = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += shared if name == "logs" else wanted
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        logs = LogOptions(**{name: values.pop(name) for name in hints})
+        command(**values, logs=logs)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
 
 
 def open_course(

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,18 +16,16 @@ import typer
 from novicegym.cli.options import (
     ERR,
     OUT,
-    BadRows,
     Columns,
     CourseOption,
-    Curate,
     Json,
+    LogOptions,
     ReaderOptions,
-    Rejects,
-    Split,
     Tests,
     open_course,
     progress_bar,
     take_splits,
+    takes_logs,
 )
 from novicegym.errors import UsageError, unknown_name
 
@@ -108,7 +107,9 @@ def grade(
         raise typer.Exit(1)
 
 
+@takes_logs
 def rollout(
+    *,
     agent: Annotated[
         str,
         typer.Option(
@@ -123,21 +124,7 @@ def rollout(
         Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)
     ],
     course: CourseOption = "cs1",
-    tests: Tests = None,
-    columns: Columns = None,
-    reader: ReaderOptions = None,
-    bad_rows: BadRows = "error",
-    rejects: Rejects = None,
-    curate: Curate = None,
-    regrade: Annotated[
-        bool,
-        typer.Option(
-            "--regrade",
-            help="Give the logs our grades before --curate looks at them; what is played is "
-            "graded by us in any case.",
-        ),
-    ] = False,
-    split: Split = None,
+    logs: LogOptions,
     learn_from: Annotated[
         list[str] | None,
         typer.Option(
@@ -169,32 +156,16 @@ def rollout(
     # It refuses names that do not exist.
     fmt = DialogFormat(code=code_format, feedback=feedback)  # type: ignore[arg-type]
     rules = make_protocol(protocol, fmt)
-    whole = open_course(
-        course,
-        tests=tests,
-        columns=columns,
-        reader=reader,
-        bad_rows=bad_rows,
-        rejects=rejects,
-        regrade=regrade,
-        curate=curate,
-    )
-    source = {
-        "course": course,
-        "curate": curate,
-        "regrade": regrade,
-        "split": split,
-        "learn_from": learn_from,
-    }
+    whole = replace(logs, split=None).open(course)
     play_agent(
-        take_splits(whole, split),
+        take_splits(whole, logs.split),
         take_splits(whole, learn_from),
         agent,
         out,
         protocol=rules,
         seed=seed,
         batch_size=batch_size,
-        source=source,
+        source=logs.source(course) | {"learn_from": learn_from},
     )
     ERR.print(f"records are in {out}; print them with: novicegym table {out}")
 

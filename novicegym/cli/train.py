@@ -11,22 +11,17 @@ from rich.table import Table as Grid
 from novicegym.cli.options import (
     ERR,
     OUT,
-    BadRows,
-    Columns,
     CourseOption,
-    Curate,
-    ReaderOptions,
-    Regrade,
-    Rejects,
-    Split,
-    Tests,
-    open_course,
+    LogOptions,
     pairs,
     progress_bar,
+    takes_logs,
 )
 
 
+@takes_logs
 def train(
+    *,
     stage: Annotated[
         str,
         typer.Argument(
@@ -73,14 +68,7 @@ def train(
         bool, typer.Option("--show", help="Print the stage's recipe, explained, and do nothing.")
     ] = False,
     course: CourseOption = "cs1",
-    tests: Tests = None,
-    columns: Columns = None,
-    reader: ReaderOptions = None,
-    bad_rows: BadRows = "error",
-    rejects: Rejects = None,
-    curate: Curate = None,
-    regrade: Regrade = False,
-    split: Split = None,
+    logs: LogOptions,
 ) -> None:
     """Train an artificial student, one stage after another.
 
@@ -114,27 +102,13 @@ def train(
     from novicegym.training.processes import is_first_process
     from novicegym.training.stages import train as run_stage
 
-    logs = open_course(
-        course,
-        tests=tests,
-        columns=columns,
-        reader=reader,
-        bad_rows=bad_rows,
-        rejects=rejects,
-        regrade=regrade,
-        curate=curate,
-        split=split,
-        quiet=not is_first_process(),
+    trained = run_stage(
+        wanted,
+        logs.open(course, quiet=not is_first_process()),
+        out,
+        bar=progress_bar,
+        source=logs.source(course),
+        resume=resume,
     )
-    source = {
-        "course": course,
-        "columns": columns,
-        "reader": reader,
-        "bad_rows": bad_rows,
-        "curate": curate,
-        "regrade": regrade,
-        "split": split,
-    }
-    trained = run_stage(wanted, logs, out, bar=progress_bar, source=source, resume=resume)
     if is_first_process():
         ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{trained} ...")

@@ -94,7 +94,7 @@ def test_from_a_new_model_to_a_student(tmp_path: Path) -> None:
     )
     config = json.loads((out / "run.json").read_text())
     assert config["source"]["split"] == ["trajectories:6"]
-    assert config["recipe"]["batch_size"] == 8  # the recipe's
+    assert config["recipe"]["context"] == 2048  # the recipe's
     assert config["recipe"]["epochs"] == 1  # the flag's
 
     # What follows is told before anything is loaded: one line, and what to do.
