@@ -2,6 +2,8 @@
 
     python benchmarks/chain.py --out runs/chain                      cs1, one million parameters
     python benchmarks/chain.py --out runs/chain --seeds 0 1          two seeds, one after the other
+    python benchmarks/chain.py --out runs/chain-gpu --size 85M --recipe small \\
+        --train-trajectories 1200 --test-trajectories 400             on a GPU
     python benchmarks/chain.py --out runs/itap --course progsnap2:PATH \\
         --train students:0.2:seed=0:rest --test students:0.2:seed=0:first
 
@@ -31,6 +33,7 @@ from novicegym.eval.bootstrap import METRICS, student_intervals
 from novicegym.eval.metrics import score_steps
 from novicegym.eval.records import read_records
 from novicegym.training.chain import INIT, PARENTS
+from novicegym.training.tiny import SIZES
 
 BASELINES = ("persistence", "retrieval")
 
@@ -53,7 +56,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--course", default="cs1")
     parser.add_argument("--train", default="term:Fall 2024", help="the part to learn from")
     parser.add_argument("--test", default="term:Spring 2025", help="the part to play")
-    parser.add_argument("--size", default="1M", choices=("1M", "5M", "20M"))
+    parser.add_argument("--size", default="1M", choices=SIZES)
     parser.add_argument("--recipe", default="tiny")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--train-trajectories", type=int, default=400)

@@ -60,6 +60,7 @@ SIZES = {
     "1M": ModelSize(128, 4, heads=4, key_value_heads=2, head_dim=32, intermediate=384),
     "5M": ModelSize(256, 6, heads=4, key_value_heads=2, head_dim=64, intermediate=768),
     "20M": ModelSize(512, 6, heads=8, key_value_heads=4, head_dim=64, intermediate=1536),
+    "85M": ModelSize(768, 12, heads=12, key_value_heads=4, head_dim=64, intermediate=2304),
 }
 """By their parameters with a vocabulary of 2,048."""
 

@@ -25,7 +25,9 @@ def init(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Model directory to write.", show_default=False)
     ],
-    size: Annotated[str, typer.Option(help="About how many parameters: 1M, 5M or 20M.")] = "1M",
+    size: Annotated[
+        str, typer.Option(help="About how many parameters: 1M, 5M, 20M or 85M.")
+    ] = "1M",
     course: CourseOption = "cs1",
     logs: LogOptions,
     vocabulary: Annotated[

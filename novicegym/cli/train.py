@@ -49,7 +49,7 @@ def train(
             "--recipe",
             "-r",
             help="A YAML file, or one that ships: qwen3-4b, qwen3-8b, qwen3-4b-published, "
-            "qwen3-8b-published, tiny.",
+            "qwen3-8b-published, small, tiny.",
             show_default=False,
         ),
     ] = None,

@@ -59,7 +59,9 @@ def test_a_shipped_recipe_can_be_read_for_every_stage(name: str) -> None:
 
 def test_only_recipes_are_listed() -> None:
     models = ["qwen3-4b", "qwen3-8b"]
-    assert recipe_names() == sorted([*models, *(f"{name}-published" for name in models), "tiny"])
+    assert recipe_names() == sorted(
+        [*models, *(f"{name}-published" for name in models), "small", "tiny"]
+    )
 
 
 @pytest.mark.parametrize(
