@@ -22,6 +22,7 @@ from novicegym.agents.model_files import (
     longest_context,
     missing_extra,
     put_adapter,
+    trained_context,
 )
 from novicegym.dialogs.serialize import Dialog
 from novicegym.dialogs.windows import fit_prompt
@@ -82,9 +83,9 @@ class LanguageModelAgent:
         """Load a model, an adapter, a run's or the hub's model; None stands for a default.
 
         name: the directory's or the run's, or the hub's id. device: CUDA, else MPS, else CPU;
-        float32 on the CPU, bfloat16 elsewhere. context: 4096 or what the model can read.
-        completion: 1024, or a quarter of what the model can read. Raises UsageError for what
-        cannot be loaded.
+        float32 on the CPU, bfloat16 elsewhere. context: what its run trained it on, without one
+        4096, or what the model can read. completion: 1024, or a quarter of the context. Raises
+        UsageError for what cannot be loaded.
         """
         try:
             import torch
@@ -101,7 +102,7 @@ class LanguageModelAgent:
         with loading(model):
             dialogs = DialogTokenizer(AutoTokenizer.from_pretrained(files.tokenizer))
             loaded: Any = AutoModelForCausalLM.from_pretrained(files.base, dtype=dtype)
-        longest = longest_context(loaded.config)
+        context = context or min(trained_context(files) or CONTEXT, longest_context(loaded.config))
         if files.adapter is not None:
             loaded = put_adapter(loaded, files.adapter)
             if dtype == torch.float32:
@@ -111,8 +112,8 @@ class LanguageModelAgent:
             loaded.to(device).eval(),
             dialogs,
             name=name or files.name,
-            context=context or min(CONTEXT, longest),
-            completion=completion or min(COMPLETION, longest // 4),
+            context=context,
+            completion=completion or min(COMPLETION, context // 4),
             temperature=temperature,
             top_p=top_p,
             seed=seed,

@@ -130,6 +130,17 @@ def longest_context(config: Any) -> int:
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
 
+def trained_context(files: ModelFiles) -> int | None:
+    """Return the tokens of prompt and answer that a run trained its model on; None for no run.
+
+    Further on are positions the model has never seen.
+    """
+    if files.run is None:
+        return None
+    context: int = read_config(files.run)["recipe"]["context"]
+    return context
+
+
 @contextmanager
 def loading(model: str) -> Iterator[None]:
     """Tell in one line why a model cannot be loaded.

@@ -29,6 +29,7 @@ from novicegym.agents.model_files import (
     loading,
     longest_context,
     missing_extra,
+    trained_context,
 )
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import UsageError
@@ -93,8 +94,8 @@ class VllmAgent:
         files = find_model(model)
         with loading(model):
             longest = longest_context(AutoConfig.from_pretrained(files.base))
+            context = context or min(trained_context(files) or CONTEXT, longest)
             dialogs = DialogTokenizer(AutoTokenizer.from_pretrained(files.tokenizer))
-            context = context or min(CONTEXT, longest)
             adapter, room = None, {}
             if files.adapter is not None:
                 adapter = LoRARequest(files.name, 1, files.adapter)
@@ -113,7 +114,7 @@ class VllmAgent:
             dialogs,
             name=name or files.name,
             context=context,
-            completion=completion or min(COMPLETION, longest // 4),
+            completion=completion or min(COMPLETION, context // 4),
             temperature=temperature,
             top_p=top_p,
             seed=seed,

@@ -12,7 +12,7 @@ For each seed: a new model, `base` on the correct programs, `para` and `sft` fro
 Every step is a command of novicegym's, printed before it runs; what is finished is not run again,
 so the same command goes on after Ctrl-C. At the end: the table with intervals by student (eval/
 bootstrap.py), seconds a step took, and the slope of DAPO's reward over its steps with the
-interval that drawing its steps anew gives.
+interval that drawing blocks of its steps anew gives.
 
 The slices bound the time on two cores: --train-trajectories and --test-trajectories are drawn by
 seed 0, whatever the seed of the model; DPO and DAPO learn from --preference-trajectories of them.
@@ -36,6 +36,8 @@ from novicegym.training.chain import INIT, PARENTS
 from novicegym.training.tiny import SIZES
 
 BASELINES = ("persistence", "retrieval")
+BLOCK = 5
+"""Steps of DAPO that are drawn together."""
 
 
 def main() -> None:
@@ -145,17 +147,23 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def reward_slope(metrics: Path) -> tuple[float, float, float]:
-    """Return (low, value, high) of what a line through the rewards gains over the run."""
+    """Return (low, value, high) of what a line through the rewards gains over the run.
+
+    Steps are drawn anew in blocks of neighbours: from one to the next the policy changes little.
+    """
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     points = np.array(
         [(line["step"], line["rollout/reward"]) for line in lines if "rollout/reward" in line]
     )
     span = np.ptp(points[:, 0])
     rng = np.random.default_rng(0)
-    drawn = [
-        np.polyfit(*points[rng.integers(len(points), size=len(points))].T, 1)[0] * span
-        for _ in range(1000)
-    ]
+    starts = np.arange(len(points) - BLOCK + 1)
+    drawn = []
+    for _ in range(1000):
+        chosen = rng.choice(starts, size=len(points) // BLOCK)
+        sample = points[(chosen[:, None] + np.arange(BLOCK)).ravel()]
+        if np.ptp(sample[:, 0]):
+            drawn.append(np.polyfit(*sample.T, 1)[0] * span)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(np.polyfit(*points.T, 1)[0] * span), float(high)
 

@@ -50,6 +50,12 @@ def split_students(course: Course, fraction: float, seed: int = 0) -> tuple[Cour
     return _partition(selection, lambda pick: pick.student_id in chosen)
 
 
+def take_students(course: Course, ids: Iterable[str]) -> tuple[Course, Course]:
+    """Return (the trajectories of the students `ids`, those of the others); either may be empty."""
+    chosen = set(ids)
+    return _partition(Selection.everything(course), lambda pick: pick.student_id in chosen)
+
+
 def split_assignments(course: Course, fraction: float, seed: int = 0) -> tuple[Course, Course]:
     """Return (a `fraction` of the assignments with their trajectories, the others)."""
     selection = Selection.everything(course)

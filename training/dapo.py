@@ -85,8 +85,10 @@ def make_dapo_trainer(
             f"batch_size {recipe.batch_size} x accumulation {recipe.accumulation} must be whole "
             f"groups of at least 2 completions, got group {recipe.group}"
         )
+    # The released code's reward has a term for length, by the longest there can be.
+    name = f"published:{recipe.completion}" if recipe.reward == "published" else recipe.reward
     rollouts = PrefixRollouts(
-        recipe, loaded.dialogs, starts, grader=grader, reward=reward or make_reward(recipe.reward)
+        recipe, loaded.dialogs, starts, grader=grader, reward=reward or make_reward(name)
     )
     config: Any = make_config(
         GRPOConfig,
@@ -162,8 +164,8 @@ def teaches(group: Sequence[Rollout]) -> bool:
 
     A rollout does by how it differs from the group's mean, unless it was cut off.
     """
-    scores = [rollout.score for rollout in group]
-    return max(scores) - min(scores) > _ROUNDING and any(one.finished for one in group)
+    mean = fmean(rollout.score for rollout in group)
+    return any(one.finished and abs(one.score - mean) > _ROUNDING for one in group)
 
 
 def _scores(group: Sequence[Rollout]) -> list[float]:

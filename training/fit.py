@@ -48,11 +48,15 @@ def make_config(
     with warnings.catch_warnings():
         # Its new name is not known to all versions of transformers that TRL works with.
         warnings.filterwarnings("ignore", message="`gradient_checkpointing` is deprecated")
-        return kind(**_arguments(recipe, out, rows, validate), **more)
+        config = kind(**_arguments(recipe, out, rows, validate), **more)
+    # One process trains on one device, though it may see others (`accelerate launch` uses them).
+    config._n_gpu = min(config.n_gpu, 1)
+    return config
 
 
 def _arguments(recipe: Recipe, out: Path, rows: int, validate: bool) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
+    brain_floats = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     on_cpu = not cuda and not torch.backends.mps.is_available()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     steps = step_count(recipe, rows, world)
@@ -72,8 +76,8 @@ def _arguments(recipe: Recipe, out: Path, rows: int, validate: bool) -> dict[str
         "seed": recipe.seed,
         "data_seed": recipe.seed,
         "use_cpu": on_cpu,
-        "bf16": cuda and torch.cuda.is_bf16_supported(),
-        "fp16": cuda and not torch.cuda.is_bf16_supported(),
+        "bf16": brain_floats,
+        "fp16": cuda and not brain_floats,
         "dataloader_pin_memory": cuda,
         # What is averaged over several steps would be lost in part when a run is broken off.
         "logging_steps": 1,

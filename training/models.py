@@ -13,6 +13,8 @@ see accelerate), gradient checkpointing (the trainer's setting).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -73,7 +75,7 @@ def load_model(
         if name not in known:
             raise unknown_name(kind, name, known)
     if backend == "unsloth":
-        _import_unsloth(device)  # it patches the other libraries, so it comes first
+        import_unsloth(device)
     try:
         import peft  # noqa: F401
         import torch  # noqa: F401
@@ -111,6 +113,23 @@ def load_model(
         loaded.requires_grad_(False)
         loaded.eval()
     return LoadedModel(loaded, dialogs)
+
+
+@contextmanager
+def precision_kept(model: Any) -> Iterator[None]:
+    """Give the weights that are trained the values and the precision back that they came with.
+
+    TRL's trainers cast adapters beside 4-bit weights to bfloat16 when they are made. The steps of a
+    preference stage are too small for that: at a rate of 1e-5 most weights would never move.
+    """
+    kept = {}
+    if getattr(model, "is_loaded_in_4bit", False):
+        trained = ((name, one) for name, one in model.named_parameters() if one.requires_grad)
+        kept = {name: weight.detach().clone() for name, weight in trained}
+    yield
+    for name, weight in model.named_parameters():
+        if name in kept:
+            weight.data = kept[name]
 
 
 def _load(base: str, adapter: str, trainable: bool, device: str) -> Any:
@@ -204,7 +223,8 @@ def _load_unsloth(
     )
 
 
-def _import_unsloth(device: str) -> None:
+def import_unsloth(device: str = "auto") -> None:
+    """Import unsloth, before the libraries it patches; UsageError where it cannot be."""
     try:
         import torch
 

@@ -1,7 +1,8 @@
 """One command a stage: from a course's logs and a model to a trained artificial student.
 
-The same split of the students serves all stages, so that nobody who chooses a checkpoint was ever
-trained on. Covered: base, sft, para, dpo, dapo. Not covered: rollouts of the result (`eval`).
+A stage holds out the students that the run it starts from held out, so that nobody who chooses a
+checkpoint was ever trained on, whatever part of the course the stage is given. Covered: base, sft,
+para, dpo, dapo. Not covered: rollouts of the result (`eval`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from novicegym.agents.model_files import MODEL, find_model
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
-from novicegym.courses.splits import split_students
+from novicegym.courses.splits import split_students, take_students
 from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
 from novicegym.runs import open_run, read_config, run_versions, write_atomically
@@ -52,8 +53,8 @@ class _Data:
     """What a stage learns from."""
 
     training: Course
-    logged: tuple[list[LoggedDialog], list[LoggedDialog]]
-    """The dialogs of the students who train, and of those held out."""
+    logged: Sequence[list[LoggedDialog]]
+    """The dialogs of the students who train, and of those held out where they choose."""
     grader: Grader
 
 
@@ -75,7 +76,9 @@ def train(
     finished = out / MODEL
     begun = (out / "run.json").exists()
     trained_with = _trained_with(recipe)
-    validation, training = split_students(course, recipe.validation, recipe.seed)
+    held_out = _held_out(course, recipe)
+    validation, training = take_students(course, held_out)
+    _require_both(recipe, training, validation)
     config = {
         "kind": "training",
         "recipe": to_json(recipe),
@@ -86,6 +89,7 @@ def train(
         "fingerprint": course_fingerprint(course),
         "trajectories": len(training.trajectories),
         "validation_trajectories": len(validation.trajectories),
+        "held_out": held_out,
         "versions": run_versions(*_VERSIONED) | {"grader": GRADER_VERSION},
         "git": _git_revision(),
     }
@@ -97,6 +101,10 @@ def train(
     if finished.exists():
         return finished
     # Imported here: torch takes seconds, and every mistake above is told without it.
+    if recipe.backend == "unsloth":
+        from novicegym.training.models import import_unsloth
+
+        import_unsloth()
     _quieten()
     from novicegym.training.fit import last_checkpoint, told_when_memory_is_short
 
@@ -119,7 +127,7 @@ def _fit(recipe: Recipe, data: _Data, out: Path, bar: Bar, resume: bool) -> None
     import torch
 
     from novicegym.training.fit import fit
-    from novicegym.training.models import load_model
+    from novicegym.training.models import load_model, precision_kept
 
     torch.manual_seed(recipe.seed)  # a new adapter starts from this state
     loaded = load_model(
@@ -131,9 +139,35 @@ def _fit(recipe: Recipe, data: _Data, out: Path, bar: Bar, resume: bool) -> None
         lora_dropout=recipe.lora_dropout,
         context=recipe.context,
     )
-    trainer = _make_trainer(recipe, loaded, data, out)
+    with precision_kept(loaded.model):
+        trainer = _make_trainer(recipe, loaded, data, out)
     with bar(recipe.stage) as progress:
         fit(trainer, out, out / MODEL, resume=resume, progress=progress)
+
+
+def _held_out(course: Course, recipe: Recipe) -> list[str]:
+    """Return the ids of the students held out: those of the run before, or drawn from the course.
+
+    A later stage may be given a smaller part of the course: not all of them are in it then.
+    """
+    run = find_model(recipe.model).run
+    before = {} if run is None else read_config(run)
+    if before.get("course") == course.name and "held_out" in before:
+        inherited: list[str] = before["held_out"]
+        return inherited
+    drawn, _ = split_students(course, recipe.validation, recipe.seed)
+    return sorted({trajectory.student_id for trajectory in drawn.trajectories})
+
+
+def _require_both(recipe: Recipe, training: Course, validation: Course) -> None:
+    chooses = not isinstance(recipe, DapoRecipe)
+    if training.trajectories and (validation.trajectories or not chooses):
+        return
+    there, missing = ("all", "others") if validation.trajectories else ("none", "some of them")
+    raise UsageError(
+        f"{there} of the students in this part of the course were held out by the run that "
+        f"{recipe.model} comes from; take a part with {missing}"
+    )
 
 
 @contextmanager
@@ -166,10 +200,11 @@ def _read_logs(
             )
     else:
         parts = []
-        for part in (training, validation):
+        # Episodes are played by those who train alone; no checkpoint is chosen.
+        for part in (training,) if isinstance(recipe, DapoRecipe) else (training, validation):
             with bar("grading") as progress:
                 parts.append(logged_dialogs(part, grader, recipe.format, progress=progress))
-    return _Data(training, (parts[0], parts[1]), grader)
+    return _Data(training, parts, grader)
 
 
 def _make_trainer(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
@@ -259,9 +294,14 @@ def _trained_with(recipe: Recipe) -> dict[str, Any] | None:
 
 def _git_revision() -> str | None:
     """Return the revision of the sources that run, None where they are no checkout."""
-    folder = Path(__file__).parent
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
     with suppress(OSError, subprocess.CalledProcessError):
-        asked = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+        # Installed into somebody's checkout they are none of its files.
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True
+        )
+        asked = [*git, "describe", "--always", "--dirty", "--abbrev=12"]
         told = subprocess.run(asked, capture_output=True, text=True, check=True)
         return told.stdout.strip()
     return None

@@ -121,6 +121,19 @@ def test_defaults_leave_the_answer_a_quarter_of_a_small_context(
     assert (agent._context, agent._completion) == (600, 150)
 
 
+def test_a_runs_model_is_asked_within_the_context_it_was_trained_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "sft"
+    shutil.copytree(folder, run / "model")
+    told = {"kind": "training", "recipe": {"context": 2048}}
+    (run / "run.json").write_text(json.dumps(told))
+    for named in (run, run / "model"):
+        agent = LanguageModelAgent.load(str(named))
+        assert (agent._context, agent._completion) == (2048, 512)
+    assert LanguageModelAgent.load(str(run), context=3000)._context == 3000
+
+
 def test_batch_that_does_not_fit_in_memory_is_halved(folder: Path, asked) -> None:
     dialogs, infos = asked
     expected = LanguageModelAgent.load(str(folder), completion=10).act(dialogs, infos)

@@ -134,6 +134,7 @@ def make(pupil: Path, starts: list[Start], grader: Grader, tmp_path: Path) -> Ma
     def make(
         *,
         reward: Reward | None = None,
+        paid: str = "tiered",
         chosen: list[Start] | None = None,
         out: Path = tmp_path,
         **settings: Any,
@@ -142,6 +143,7 @@ def make(pupil: Path, starts: list[Start], grader: Grader, tmp_path: Path) -> Ma
             **{
                 "model": str(pupil),
                 "adapter": "full",
+                "reward": paid,
                 "batch_size": 4,
                 "completion": 32,
                 "context": 1200,
@@ -261,6 +263,24 @@ def test_a_rollout_cut_off_teaches_nothing(make: Make) -> None:
     assert not any(rollout.finished for rollout in group)
     assert not teaches(group)
     assert trained(trainer) == [0.0, 0.0]
+
+
+def test_a_group_teaches_by_what_ended_unlike_its_mean() -> None:
+    def group(*ends: tuple[float, bool]) -> list[Rollout]:
+        episode: Any = None
+        return [Rollout(episode, [], reward=paid, finished=ended) for paid, ended in ends]
+
+    assert teaches(group((0, True), (1, False)))
+    assert teaches(group((0, True), (1, True)))
+    assert not teaches(group((1, True), (1, True)))
+    assert not teaches(group((0, False), (1, False)))
+    # The two that ended have the group's mean: their advantage is 0.
+    assert not teaches(group((0, True), (1, False), (-1, False), (0, True)))
+
+
+def test_the_published_reward_counts_length_by_the_longest_completion(make: Make) -> None:
+    trainer = make(paid="published", completion=48)
+    assert trainer.rollout_func.reward.name == "published:48"
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

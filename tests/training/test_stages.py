@@ -27,8 +27,9 @@ from safetensors.torch import load_file  # noqa: E402
 from tensorboard.backend.event_processing.event_accumulator import (  # noqa: E402
     EventAccumulator,
 )
+from transformers import TrainingArguments  # noqa: E402
 
-from novicegym.courses.splits import split_students  # noqa: E402
+from novicegym.courses.splits import split_students, take_students  # noqa: E402
 from novicegym.training import fit as fitting  # noqa: E402
 from novicegym.training import stages  # noqa: E402
 from novicegym.training.dpo import make_dpo_trainer  # noqa: E402
@@ -351,7 +352,7 @@ def test_a_run_goes_on_from_another_place_and_past_a_broken_checkpoint(
     for content in (None, "", '{"global_st'):
         if content is not None:
             (broken / "trainer_state.json").write_text(content)
-        found = fitting.fitting.last_checkpoint(tmp_path / "moved")
+        found = fitting.last_checkpoint(tmp_path / "moved")
         assert found is not None
         assert found.name == "checkpoint-9"
     with (tmp_path / "moved" / "metrics.jsonl").open("a") as file:
@@ -398,6 +399,61 @@ def test_a_finished_run_is_left_alone(train: Train, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"other settings \(recipe.epochs, recipe.seed\)"):
         train("sft", out=run, resume=True, epochs=2, seed=1)
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+@pytest.mark.parametrize("stage", ["para", "dpo", "dapo"])
+def test_a_later_stage_holds_out_whom_the_first_did_whatever_part_it_is_given(
+    stage: str, sft: Path, school: Course, train: Train, trainers: list[Any], tmp_path: Path
+) -> None:
+    held_out = set(json.loads((sft / "run.json").read_text())["held_out"])
+    assert held_out == {one.student_id for one in split_students(school, 0.2, 0)[0].trajectories}
+    students = sorted({one.student_id for one in school.trajectories} - held_out)
+    part, _ = take_students(school, [*students[:3], min(held_out)])
+    feedback = {"feedback": "full"} if stage == "para" else {}
+    train(stage, model=sft, course=part, seed=5, out=tmp_path / stage, **feedback)
+    run = json.loads((tmp_path / stage / "run.json").read_text())
+    assert set(run["held_out"]) == held_out, "known to the stages after it"
+    assert (run["trajectories"], run["validation_trajectories"]) == (6, 2)
+    if stage == "dapo":
+        starts = trainers[0].rollout_func.starts
+        assert {start.trajectory.student_id for start in starts} == set(students[:3])
+
+
+def test_a_part_without_anybody_held_out_is_refused(
+    sft: Path, school: Course, train: Train, tmp_path: Path
+) -> None:
+    held_out = json.loads((sft / "run.json").read_text())["held_out"]
+    validation, training = take_students(school, held_out)
+    with pytest.raises(UsageError, match=r"none of the students in this part .* some of them"):
+        train("dpo", model=sft, course=training, out=tmp_path / "run")
+    with pytest.raises(UsageError, match=r"all of the students in this part .* with others"):
+        train("dpo", model=sft, course=validation, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_adapters_beside_four_bit_weights_are_trained_in_float32_as_they_came(
+    stage: str, lora: Path, train: Train, trainers: list[Any], tmp_path: Path
+) -> None:
+    """TRL would cast them to bfloat16, where steps of 1e-5 are lost."""
+    train(stage, model=lora, adapter="qlora", out=tmp_path / "run")
+    saved = load_file(lora / "model" / "adapter_model.safetensors")
+    trained = {n: w for n, w in trainers[0].model.named_parameters() if w.requires_grad}
+    assert len(trained) == len(saved)
+    for name, weight in trained.items():
+        assert weight.dtype == torch.float32
+        assert torch.equal(weight, saved[name.replace(".default", "")])
+
+
+def test_one_process_trains_on_one_device_of_many(
+    train: Train, trainers: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """TRL refuses torch's DataParallel, which transformers takes where it sees several."""
+    monkeypatch.setattr(
+        TrainingArguments, "n_gpu", property(lambda own: getattr(own, "_n_gpu", 0) or 2)
+    )
+    train("sft", out=tmp_path / "run")
+    assert trainers[0].args._n_gpu == 1
 
 
 def test_what_cannot_start_leaves_the_folder_to_other_settings(
