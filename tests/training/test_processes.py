@@ -40,10 +40,12 @@ def school_dir(school: Course, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def arguments(course: Path, model: Path, out: Path, *settings: str) -> list[str]:
-    settings = ("adapter=full", "context=1200", "learning_rate=1e-2", "epochs=4", *settings)
-    sets = [part for setting in settings for part in ("--set", setting)]
-    return ["train", "sft", "-c", str(course), "-m", str(model), "-o", str(out), *sets]
+def arguments(
+    course: Path, model: Path, out: Path, *settings: str, stage: str = "sft", adapter: str = "full"
+) -> list[str]:
+    common = (f"adapter={adapter}", "context=1200", "learning_rate=1e-2", "epochs=4")
+    sets = [part for setting in (*common, *settings) for part in ("--set", setting)]
+    return ["train", stage, "-c", str(course), "-m", str(model), "-o", str(out), *sets]
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,35 @@ def test_two_processes_may_hold_half_the_model_each(
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert_alike(run, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "rows"), [("sft", 16), ("dpo", 24)])
+def test_adapters_may_be_trained_beside_half_the_model_each(
+    stage: str, rows: int, school_dir: Path, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    runs = {}
+    sharded = [*LAUNCH, CONFIGS / "fsdp.yaml", "--mixed_precision", "no", SHARDED]
+    halves = ("batch_size=2", f"accumulation={rows // 4}")
+    wholes = (f"batch_size={rows}", "accumulation=1")
+    for name, launch, settings in (
+        ("sharded", sharded, halves),
+        ("alone", (sys.executable, "-m", "novicegym"), wholes),
+    ):
+        runs[name] = tmp_path / name
+        wanted = arguments(
+            *(school_dir, tiny_model_dir, runs[name], *settings, "lora_dropout=0"),
+            stage=stage,
+            adapter="lora",
+        )
+        done = subprocess.run([*launch, *wanted], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    saved, expected = (
+        load_file(run / "model" / "adapter_model.safetensors") for run in runs.values()
+    )
+    assert saved.keys() == expected.keys()
+    for name, weight in expected.items():
+        assert (saved[name] - weight).abs().max() < 1e-3
 
 
 @pytest.mark.slow
