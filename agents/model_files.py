@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from novicegym.dialogs.serialize import DialogFormat
 from novicegym.errors import UsageError
 from novicegym.runs import read_config
 
@@ -139,6 +140,17 @@ def trained_context(files: ModelFiles) -> int | None:
         return None
     context: int = read_config(files.run)["recipe"]["context"]
     return context
+
+
+def trained_format(files: ModelFiles) -> DialogFormat | None:
+    """Return how the dialogs were written that a run trained its model on.
+
+    None for no run, and for one that saw correct programs alone.
+    """
+    recipe = {} if files.run is None else read_config(files.run)["recipe"]
+    if recipe.get("stage") in (None, "base"):
+        return None
+    return DialogFormat(recipe["code"], recipe["feedback"])
 
 
 @contextmanager

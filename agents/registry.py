@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from novicegym.agents.base import Agent
 from novicegym.agents.logged import LoggedAgent
+from novicegym.agents.model_files import find_model, trained_format
 from novicegym.agents.persistence import PersistenceAgent
 from novicegym.agents.reference import ReferenceAgent
 from novicegym.agents.retrieval import RetrievalAgent
@@ -69,6 +71,16 @@ _LANGUAGE_MODELS: dict[str, Callable[[str, int], Agent]] = {"hf": _transformers,
 """By what stands before the colon; they need no course."""
 
 
+def _require_its_format(model: str, fmt: DialogFormat) -> None:
+    trained = trained_format(find_model(model))
+    if trained is None or trained == replace(fmt, system_prompt=None):
+        return
+    raise UsageError(
+        f"{model} was trained on dialogs with feedback {trained.feedback} and code {trained.code}; "
+        f"ask it so: --feedback {trained.feedback} --code-format {trained.code}"
+    )
+
+
 def describe_agents() -> list[tuple[str, str]]:
     """Return (name, what it does) of every agent of ours, for help texts."""
     return [(name, description) for name, (description, _) in _AGENTS.items()]
@@ -85,9 +97,9 @@ def make_agent(
     """Return the agent that `spec` names: one of ours, a language model, or "module:factory".
 
     course: what the agent may look things up in. seed: of its random choices. grader, fmt: of
-    our agents, defaults where None. Raises UsageError for a name that does not exist, a model that
-    cannot be loaded, a module that cannot be imported, and a factory that does not take
-    (course, seed=) or makes no agent.
+    our agents, defaults where None; a run's model must have been trained on this format. Raises
+    UsageError for a name that does not exist, a model that cannot be loaded or asked so, a module
+    that cannot be imported, and a factory that does not take (course, seed=) or makes no agent.
     """
     if spec in _AGENTS:
         return _AGENTS[spec][1](course, seed, grader, fmt)
@@ -96,6 +108,8 @@ def make_agent(
         models = [f"{name}:DIR_OR_ID" for name in _LANGUAGE_MODELS]
         raise unknown_name("agent", spec, [*_AGENTS, *models, "module:factory"])
     if module_name in _LANGUAGE_MODELS:
+        if fmt is not None:
+            _require_its_format(factory_name, fmt)
         return _LANGUAGE_MODELS[module_name](factory_name, seed)
     try:
         module = importlib.import_module(module_name)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from novicegym.agents.model_files import MODEL, find_model
+from novicegym.agents.model_files import MODEL, find_model, trained_format
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
 from novicegym.courses.splits import split_students, take_students
@@ -278,17 +278,17 @@ def _tell(out: Path, **parts: dict[str, Any]) -> None:
 
 def _trained_with(recipe: Recipe) -> dict[str, Any] | None:
     """Return the recipe of the run that the model comes from; None where it comes from none."""
-    run = find_model(recipe.model).run
-    if run is None:
+    files = find_model(recipe.model)
+    if files.run is None:
         return None
-    before: dict[str, Any] = read_config(run).get("recipe", {})
-    for key in ("feedback", "code"):
-        known = before.get("stage") not in (None, BaseRecipe.stage)
-        if known and before[key] != getattr(recipe, key):
-            raise UsageError(
-                f"{run} was trained with {key}={before[key]}, this recipe says "
-                f"{getattr(recipe, key)}; add --set {key}={before[key]}"
-            )
+    trained = trained_format(files)
+    if trained not in (None, recipe.format):
+        told = f"feedback={trained.feedback}", f"code={trained.code}"
+        raise UsageError(
+            f"{files.run} was trained with {' and '.join(told)}, this recipe says otherwise; add "
+            f"--set {' --set '.join(told)}"
+        )
+    before: dict[str, Any] = read_config(files.run).get("recipe", {})
     return before
 
 

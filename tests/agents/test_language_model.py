@@ -134,6 +134,25 @@ def test_a_runs_model_is_asked_within_the_context_it_was_trained_on(
     assert LanguageModelAgent.load(str(run), context=3000)._context == 3000
 
 
+def test_a_runs_model_is_asked_as_it_was_trained(
+    folder: Path, tmp_path: Path, small_course: Course
+) -> None:
+    run = tmp_path / "para"
+    shutil.copytree(folder, run / "model")
+    recipe = {"stage": "para", "context": 2048, "code": "code", "feedback": "none"}
+    (run / "run.json").write_text(json.dumps({"kind": "training", "recipe": recipe}))
+    spec = f"hf:{run}"
+    with pytest.raises(UsageError, match="ask it so: --feedback none --code-format code"):
+        make_agent(spec, small_course, fmt=DialogFormat())
+    own_words = DialogFormat(feedback="none", system_prompt="You are a student.")
+    assert make_agent(spec, small_course, fmt=own_words).name == "para"
+    # The stage base saw no feedback at all.
+    (run / "run.json").write_text(
+        json.dumps({"kind": "training", "recipe": recipe | {"stage": "base"}})
+    )
+    make_agent(spec, small_course, fmt=DialogFormat())
+
+
 def test_batch_that_does_not_fit_in_memory_is_halved(folder: Path, asked) -> None:
     dialogs, infos = asked
     expected = LanguageModelAgent.load(str(folder), completion=10).act(dialogs, infos)
@@ -224,7 +243,8 @@ def test_rollout_of_a_training_run_is_named_after_it_and_knows_its_model(
     from novicegym.eval.records import read_records
 
     shutil.copytree(folder, tmp_path / "sft" / "model")
-    (tmp_path / "sft" / "run.json").write_text('{"kind": "training"}')
+    recipe = {"stage": "sft", "context": 4096, "code": "code", "feedback": "grade"}
+    (tmp_path / "sft" / "run.json").write_text(json.dumps({"kind": "training", "recipe": recipe}))
     command = ["rollout", "--agent", f"hf:{tmp_path / 'sft'}", "--out", str(tmp_path / "out")]
     command += ["--split", "trajectories:2:seed=1", "--feedback", "grade"]
     CliRunner().invoke(app, command, catch_exceptions=False)

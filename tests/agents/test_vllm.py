@@ -181,7 +181,7 @@ def test_training_run_is_asked_by_its_folder(
     signatures, folder: Path, small_course: Course, tmp_path: Path
 ) -> None:
     model = shutil.copytree(folder, tmp_path / "dpo" / "model")
-    (tmp_path / "dpo" / "run.json").write_text('{"kind": "training"}')
+    (tmp_path / "dpo" / "run.json").write_text('{"kind": "training", "recipe": {"context": 4096}}')
     agent = make_agent(f"vllm:{tmp_path / 'dpo'}", small_course)
     [engine] = signatures.made
     assert (agent.name, engine.model) == ("dpo", str(model))

@@ -560,7 +560,7 @@ def test_a_run_stands_for_its_model_if_it_is_there_and_speaks_alike(
         assert Path(trainers.pop().model.config.name_or_path) == sft / "model"
         with pytest.raises(
             UsageError,
-            match="trained with feedback=full, this recipe says none; add --set feedback=full",
+            match=r"trained with feedback=full and code=code, .* add --set feedback=full",
         ):
             train("dpo", model=named, feedback="none")
         with pytest.raises(UsageError, match="code=code"):
