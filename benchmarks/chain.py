@@ -3,7 +3,7 @@
     python benchmarks/chain.py --out runs/chain                      cs1, one million parameters
     python benchmarks/chain.py --out runs/chain --seeds 0 1          two seeds, one after the other
     python benchmarks/chain.py --out runs/chain-gpu --size 85M --recipe small \\
-        --train-trajectories 1200 --test-trajectories 400             on a GPU
+        --preference-trajectories 1200 --test-trajectories 400        on a GPU
     python benchmarks/chain.py --out runs/itap --course progsnap2:PATH \\
         --train students:0.2:seed=0:rest --test students:0.2:seed=0:first
 
@@ -61,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", default="1M", choices=SIZES)
     parser.add_argument("--recipe", default="tiny")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--train-trajectories", type=int, default=400)
+    parser.add_argument("--train-trajectories", type=int, default=1200)
     parser.add_argument("--preference-trajectories", type=int, default=100)
     parser.add_argument("--test-trajectories", type=int, default=60)
     return parser.parse_args()

@@ -19,7 +19,7 @@ PARENTS = {"base": INIT, "para": "base", "sft": "base", "dpo": "sft", "dapo": "s
 """What each stage of a chain starts from; in the order to run them."""
 
 _SHORT = {"sft": {"epochs": "1"}, "para": {"epochs": "1"}}
-_PREFERENCE_SHARE = 6
+_PREFERENCE_SHARE = 3
 """One trajectory of so many teaches `dpo` and `dapo`, which take longer over each."""
 
 

@@ -6,8 +6,11 @@ batches, one serialization. Not covered: windows and rows (rows.py), pairs (pair
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog, DialogFormat, serialize
@@ -28,7 +31,7 @@ class LoggedDialog:
     assignment_id: str
     codes: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
-    """Of `codes`; only the last can be fully correct."""
+    """Of `codes`; of a student's only the last can be fully correct."""
     dialog: Dialog
     """System prompt, assignment, then for each submission the code and the grader's answer."""
 
@@ -52,41 +55,60 @@ def logged_dialogs(
             codes = [submission.code for submission in until_correct(whole, graded).submissions]
             if codes:
                 turns = list(zip(codes, graded, strict=False))
-                found.append(
-                    LoggedDialog(
-                        whole.student_id,
-                        whole.assignment_id,
-                        tuple(codes),
-                        tuple(graded[: len(codes)]),
-                        serialize(course.assignment(whole.assignment_id), turns, fmt),
-                    )
-                )
+                found.append(_dialog(course, *whole.key, turns, fmt))
         if progress is not None:
             progress(min(first + _TRAJECTORIES_AT_ONCE, total), total)
     return found
 
 
-def solution_dialogs(course: Course, grader: Grader, fmt: DialogFormat) -> list[LoggedDialog]:
-    """Return a dialog for each correct program of the course: the assignment, then the program.
+def solution_dialogs(
+    course: Course,
+    grader: Grader,
+    fmt: DialogFormat,
+    *,
+    seed: int = 0,
+    without: Sequence[LoggedDialog] = (),
+) -> list[LoggedDialog]:
+    """Return a dialog of each assignment, in which all its correct programs are handed in.
 
-    Those that came with the assignments, then those that students handed in, each text once: all
-    that a model learns from which knows the course, and no student.
+    Those that came with the assignment and those that students handed in, each text once, in an
+    order drawn by the seed: all that a model learns from which knows the course, and no student.
+    One after another, because the model will be asked in the middle of dialogs, too. without:
+    dialogs whose programs are left out.
     """
+    known = {(one.assignment_id, code) for one in without for code in one.codes}
     programs: dict[tuple[str, str], None] = {}
     for assignment in course.assignments.values():
         programs.update(((assignment.id, code), None) for code in assignment.solutions)
     for trajectory in course.trajectories:
         for submission in trajectory.submissions:
             programs[(trajectory.assignment_id, submission.code)] = None
-    verdicts = grader.grade_batch([(course.assignment(name), code) for name, code in programs])
+    asked = [one for one in programs if one not in known]
+    verdicts = grader.grade_batch([(course.assignment(name), code) for name, code in asked])
+    correct: dict[str, list[tuple[str, Verdict]]] = defaultdict(list)
+    for (name, code), verdict in zip(asked, verdicts, strict=True):
+        if verdict.correct:
+            correct[name].append((code, verdict))
+    rng = np.random.default_rng([seed, *b"solutions"])
     return [
-        LoggedDialog(
-            _SOLVERS,
-            name,
-            (code,),
-            (verdict,),
-            serialize(course.assignment(name), [(code, verdict)], fmt),
+        _dialog(
+            course, _SOLVERS, name, [turns[place] for place in rng.permutation(len(turns))], fmt
         )
-        for (name, code), verdict in zip(programs, verdicts, strict=True)
-        if verdict.correct
+        for name, turns in correct.items()
     ]
+
+
+def _dialog(
+    course: Course,
+    student_id: str,
+    assignment_id: str,
+    turns: Sequence[tuple[str, Verdict]],
+    fmt: DialogFormat,
+) -> LoggedDialog:
+    return LoggedDialog(
+        student_id,
+        assignment_id,
+        tuple(code for code, _ in turns),
+        tuple(verdict for _, verdict in turns),
+        serialize(course.assignment(assignment_id), turns, fmt),
+    )

@@ -190,10 +190,12 @@ def _read_logs(
     recipe: Recipe, training: Course, validation: Course, grader: Grader, bar: Bar
 ) -> _Data:
     if isinstance(recipe, BaseRecipe):
-        parts = [solution_dialogs(part, grader, recipe.format) for part in (training, validation)]
-        learnt = {(one.assignment_id, one.codes) for one in parts[0]}
-        parts[1] = [one for one in parts[1] if (one.assignment_id, one.codes) not in learnt]
-        if not parts[1]:
+        learnt = solution_dialogs(training, grader, recipe.format, seed=recipe.seed)
+        others = solution_dialogs(
+            validation, grader, recipe.format, seed=recipe.seed, without=learnt
+        )
+        parts = [learnt, others]
+        if not others:
             raise UsageError(
                 "every correct program of the students held out is one of the others', too: none "
                 f"is left to choose a checkpoint by; raise --set validation={recipe.validation}"
