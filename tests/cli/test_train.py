@@ -105,5 +105,5 @@ def test_from_a_new_model_to_a_student(tmp_path: Path) -> None:
     )
     other = novicegym(*command, "--set", "seed=1", "--resume")
     assert other.returncode == 2
-    assert "other settings (recipe.seed)" in other.stderr.splitlines()[-1]
+    assert "other settings (held_out, recipe.seed)" in other.stderr.splitlines()[-1]
     assert novicegym(*command, "--resume").returncode == 0

@@ -120,7 +120,7 @@ TOUCHES: dict[str, tuple[Callable[[World], object], str]] = {
     "signal": (lambda w: w.process.send_signal(signal.SIGTERM), "canary process, signals: "),
     "killed": (lambda w: (w.process.kill(), w.process.wait()), "canary process, life: alive "),
     "stopped": (lambda w: w.process.send_signal(signal.SIGSTOP), "canary process, life: alive "),
-    "nice": (lambda w: os.setpriority(0, w.process.pid, 19), "canary process, nice: 0 became 19"),
+    "nice": (lambda w: os.setpriority(0, w.process.pid, 19), "canary process, nice: "),
     "limits": (
         lambda w: _run(w, "import resource as r\nr.prlimit(HOST_PID, r.RLIMIT_CPU, (9, 9))"),
         "canary process, limits: ",
