@@ -75,8 +75,8 @@ def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: 
 
 # What takes minutes to hours, made short; what needs weights of the hub, as far as that goes.
 SHORT = (
-    ("-r qwen3", "--show"),
     ("-m novicegym train", None),  # tests/training/test_processes.py
+    ("-r qwen3", "--show"),
     ("benchmarks/", None),
     ("hf:runs/dpo -c progsnap2", None),  # after a run with those weights
     ("novicegym train dapo", "--split trajectories:10 --set epochs=0.1 --set completion=16"),
