@@ -64,13 +64,16 @@ def _train(known: Course, count: int, out: Path, seed: int) -> dict[str, str]:
     from novicegym.training.chain import train_chain
 
     try:
-        import torch  # noqa: F401
+        import torch
         import trl  # noqa: F401
     except ImportError as missing:
         ERR.print(
             f"no student is trained, {missing.name} is missing: pip install 'novicegym[train]'"
         )
         return {}
+    # So small a model gains nothing from a second thread, and threads wait for each other, twenty
+    # times as long, where a core has other work.
+    torch.set_num_threads(1)
     trained = train_chain(known, out, trajectories=count, seed=seed, bar=progress_bar)
     return {name: f"hf:{folder}" for name, folder in trained.items()}
 
