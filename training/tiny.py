@@ -57,12 +57,16 @@ class ModelSize:
 
 
 SIZES = {
-    "1M": ModelSize(128, 4, heads=4, key_value_heads=2, head_dim=32, intermediate=384),
+    "1M": ModelSize(128, 4, heads=4, key_value_heads=2, head_dim=64, intermediate=384),
     "5M": ModelSize(256, 6, heads=4, key_value_heads=2, head_dim=64, intermediate=768),
     "20M": ModelSize(512, 6, heads=8, key_value_heads=4, head_dim=64, intermediate=1536),
     "85M": ModelSize(768, 12, heads=12, key_value_heads=4, head_dim=64, intermediate=2304),
 }
-"""By their parameters with a vocabulary of 2,048."""
+"""By their parameters with a vocabulary of 2,048, 1M has 1.25.
+
+Heads have 64 dimensions: Qwen 3 normalizes queries and keys, so a narrower head can hardly look at
+one token alone, which copying takes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
