@@ -17,6 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from novicegym.agents.model_files import (
+    ModelFiles,
     find_model,
     loading,
     longest_context,
@@ -102,7 +103,7 @@ class LanguageModelAgent:
         with loading(model):
             dialogs = DialogTokenizer(AutoTokenizer.from_pretrained(files.tokenizer))
             loaded: Any = AutoModelForCausalLM.from_pretrained(files.base, dtype=dtype)
-        context = context or min(trained_context(files) or CONTEXT, longest_context(loaded.config))
+        context, completion = default_room(files, loaded.config, context, completion)
         if files.adapter is not None:
             loaded = put_adapter(loaded, files.adapter)
             if dtype == torch.float32:
@@ -113,7 +114,7 @@ class LanguageModelAgent:
             dialogs,
             name=name or files.name,
             context=context,
-            completion=completion or min(COMPLETION, context // 4),
+            completion=completion,
             temperature=temperature,
             top_p=top_p,
             seed=seed,
@@ -182,6 +183,14 @@ def sampling_seed(seed: int, info: Mapping[str, Any]) -> int:
     words = [crc32(str(info[key]).encode()) for key in ("student_id", "assignment_id")]
     place = [seed, *words, int(info["position"]), int(info["step"])]
     return int(np.random.SeedSequence(place).generate_state(1)[0])
+
+
+def default_room(
+    files: ModelFiles, config: Any, context: int | None, completion: int | None
+) -> tuple[int, int]:
+    """Return (context, completion) with the defaults of `LanguageModelAgent.load` for None."""
+    context = context or min(trained_context(files) or CONTEXT, longest_context(config))
+    return context, completion or min(COMPLETION, context // 4)
 
 
 def check_context(context: int, completion: int) -> None:

@@ -20,6 +20,7 @@ from novicegym.agents.language_model import (
     COMPLETION,
     CONTEXT,
     check_context,
+    default_room,
     prompt_ids,
     sampling_seed,
 )
@@ -27,9 +28,7 @@ from novicegym.agents.model_files import (
     ADAPTER_FILE,
     find_model,
     loading,
-    longest_context,
     missing_extra,
-    trained_context,
 )
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import UsageError
@@ -93,8 +92,8 @@ class VllmAgent:
             raise missing_extra(error) from None
         files = find_model(model)
         with loading(model):
-            longest = longest_context(AutoConfig.from_pretrained(files.base))
-            context = context or min(trained_context(files) or CONTEXT, longest)
+            config = AutoConfig.from_pretrained(files.base)
+            context, completion = default_room(files, config, context, completion)
             dialogs = DialogTokenizer(AutoTokenizer.from_pretrained(files.tokenizer))
             adapter, room = None, {}
             if files.adapter is not None:
@@ -114,7 +113,7 @@ class VllmAgent:
             dialogs,
             name=name or files.name,
             context=context,
-            completion=completion or min(COMPLETION, context // 4),
+            completion=completion,
             temperature=temperature,
             top_p=top_p,
             seed=seed,

@@ -31,8 +31,8 @@ import numpy as np
 
 from novicegym.eval.bootstrap import METRICS, student_intervals
 from novicegym.eval.metrics import score_steps
-from novicegym.eval.records import read_records
-from novicegym.training.chain import INIT, PARENTS
+from novicegym.eval.records import is_finished, read_records
+from novicegym.training.chain import INIT, PARENTS, PREFERENCE
 from novicegym.training.tiny import SIZES
 
 BASELINES = ("persistence", "retrieval")
@@ -77,7 +77,7 @@ def train(arguments: argparse.Namespace, seed: int, stage: str) -> None:
             run(out, ["model", "init", "--course", arguments.course, *split, *size])
         return
     count = arguments.train_trajectories
-    if stage in ("dpo", "dapo"):
+    if stage in PREFERENCE:
         count = arguments.preference_trajectories
     parent = arguments.out / f"seed{seed}" / PARENTS[stage]
     if not (out / "model").exists():
@@ -94,7 +94,7 @@ def train(arguments: argparse.Namespace, seed: int, stage: str) -> None:
 
 def roll_out(arguments: argparse.Namespace, seed: int, agent: str) -> None:
     out = arguments.out / f"seed{seed}" / "rollouts" / agent
-    if (out.parent / f".{agent}.done").exists():
+    if is_finished(out):
         return
     folder = arguments.out / f"seed{seed}"
     spec = agent if agent in BASELINES else f"hf:{folder / agent}"
@@ -108,7 +108,6 @@ def roll_out(arguments: argparse.Namespace, seed: int, agent: str) -> None:
             *(*feedback, "--seed", str(seed)),
         ],
     )
-    (out.parent / f".{agent}.done").touch()
 
 
 def run(out: Path, command: list[str]) -> None:

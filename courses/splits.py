@@ -44,10 +44,13 @@ def take_term(course: Course, term: str) -> Course:
 
 def split_students(course: Course, fraction: float, seed: int = 0) -> tuple[Course, Course]:
     """Return (the trajectories of a `fraction` of the students, those of the others)."""
-    selection = Selection.everything(course)
-    students = {pick.student_id for pick in selection.picks}
-    chosen = _draw(students, fraction, seed, _STUDENTS, "students")
-    return _partition(selection, lambda pick: pick.student_id in chosen)
+    return take_students(course, draw_students(course, fraction, seed))
+
+
+def draw_students(course: Course, fraction: float, seed: int = 0) -> set[str]:
+    """Return the ids of a `fraction` of the students."""
+    students = {pick.student_id for pick in Selection.everything(course).picks}
+    return _draw(students, fraction, seed, _STUDENTS, "students")
 
 
 def take_students(course: Course, ids: Iterable[str]) -> tuple[Course, Course]:

@@ -18,9 +18,11 @@ INIT = "init"
 PARENTS = {"base": INIT, "para": "base", "sft": "base", "dpo": "sft", "dapo": "sft"}
 """What each stage of a chain starts from; in the order to run them."""
 
-_SHORT = {"sft": {"epochs": "1"}, "para": {"epochs": "1"}}
+PREFERENCE = ("dpo", "dapo")
+"""The stages that take longer over each trajectory, and are given fewer."""
+
 _PREFERENCE_SHARE = 3
-"""One trajectory of so many teaches `dpo` and `dapo`, which take longer over each."""
+"""One trajectory of so many is given to them."""
 
 
 def train_chain(
@@ -37,10 +39,10 @@ def train_chain(
     sample = sample_trajectories(course, trajectories, seed)
     few = sample_trajectories(sample, max(1, trajectories // _PREFERENCE_SHARE), seed)
     for stage, parent in PARENTS.items():
-        values = {"model": str(out / parent), "seed": str(seed), **_SHORT.get(stage, {})}
+        values = {"model": str(out / parent), "seed": str(seed)}
         train(
             read_recipe(stage, "tiny", values),
-            few if stage in ("dpo", "dapo") else sample,
+            few if stage in PREFERENCE else sample,
             out / stage,
             bar=bar,
             resume=(out / stage).exists(),

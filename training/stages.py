@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from novicegym.agents.model_files import MODEL, find_model, trained_format
+from novicegym.agents.model_files import MODEL, ModelFiles, find_model, trained_format
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
-from novicegym.courses.splits import split_students, take_students
+from novicegym.courses.splits import draw_students, take_students
 from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
 from novicegym.runs import open_run, read_config, run_versions, write_atomically
@@ -75,14 +75,16 @@ def train(
     """
     finished = out / MODEL
     begun = (out / "run.json").exists()
-    trained_with = _trained_with(recipe)
-    held_out = _held_out(course, recipe)
+    files = find_model(recipe.model)
+    _require_format(recipe, files)
+    before = {} if files.run is None else read_config(files.run)
+    held_out = _held_out(course, recipe, before)
     validation, training = take_students(course, held_out)
     _require_both(recipe, training, validation)
     config = {
         "kind": "training",
         "recipe": to_json(recipe),
-        "model_trained_with": trained_with,
+        "model_trained_with": before.get("recipe"),
         "course": course.name,
         "source": dict(source or {}),
         "synthetic": course.synthetic,
@@ -145,18 +147,15 @@ def _fit(recipe: Recipe, data: _Data, out: Path, bar: Bar, resume: bool) -> None
         fit(trainer, out, out / MODEL, resume=resume, progress=progress)
 
 
-def _held_out(course: Course, recipe: Recipe) -> list[str]:
+def _held_out(course: Course, recipe: Recipe, before: Mapping[str, Any]) -> list[str]:
     """Return the ids of the students held out: those of the run before, or drawn from the course.
 
     A later stage may be given a smaller part of the course: not all of them are in it then.
     """
-    run = find_model(recipe.model).run
-    before = {} if run is None else read_config(run)
     if before.get("course") == course.name and "held_out" in before:
         inherited: list[str] = before["held_out"]
         return inherited
-    drawn, _ = split_students(course, recipe.validation, recipe.seed)
-    return sorted({trajectory.student_id for trajectory in drawn.trajectories})
+    return sorted(draw_students(course, recipe.validation, recipe.seed))
 
 
 def _require_both(recipe: Recipe, training: Course, validation: Course) -> None:
@@ -278,20 +277,16 @@ def _tell(out: Path, **parts: dict[str, Any]) -> None:
         write_atomically(out / "data.json", (json.dumps(parts, indent=2) + "\n").encode())
 
 
-def _trained_with(recipe: Recipe) -> dict[str, Any] | None:
-    """Return the recipe of the run that the model comes from; None where it comes from none."""
-    files = find_model(recipe.model)
-    if files.run is None:
-        return None
+def _require_format(recipe: Recipe, files: ModelFiles) -> None:
+    """Refuse to go on with a model on dialogs written otherwise than its run's."""
     trained = trained_format(files)
-    if trained not in (None, recipe.format):
-        told = f"feedback={trained.feedback}", f"code={trained.code}"
-        raise UsageError(
-            f"{files.run} was trained with {' and '.join(told)}, this recipe says otherwise; add "
-            f"--set {' --set '.join(told)}"
-        )
-    before: dict[str, Any] = read_config(files.run).get("recipe", {})
-    return before
+    if trained is None or trained == recipe.format:
+        return
+    told = f"feedback={trained.feedback}", f"code={trained.code}"
+    raise UsageError(
+        f"{files.run} was trained with {' and '.join(told)}, this recipe says otherwise; add "
+        f"--set {' --set '.join(told)}"
+    )
 
 
 def _git_revision() -> str | None:

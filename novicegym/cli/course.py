@@ -22,7 +22,6 @@ from novicegym.cli.options import (
     Rejects,
     Split,
     Tests,
-    open_course,
     print_curation,
     progress_bar,
     takes_logs,
@@ -63,7 +62,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a course's assignments, or one assignment's prompt and tests."""
-    course = open_course(spec, tests=tests, columns=columns, reader=reader, quiet=True)
+    course = LogOptions(tests=tests, columns=columns, reader=reader).open(spec, quiet=True)
     if assignment is not None:
         _show_assignment(course.assignment(assignment), as_json)
         return
@@ -173,8 +172,7 @@ def curate(
         return
     if spec is None:
         raise UsageError("name the course to curate: novicegym course curate COURSE [OUT]")
-    course = open_course(
-        spec,
+    logs = LogOptions(
         tests=tests,
         columns=columns,
         reader=reader,
@@ -182,8 +180,8 @@ def curate(
         rejects=rejects,
         regrade=regrade,
         split=split,
-        quiet=as_json,
     )
+    course = logs.open(spec, quiet=as_json)
     kept, report = apply_steps(course, steps)
     if as_json:
         print(json.dumps(report.to_json(), indent=2))

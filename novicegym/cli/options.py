@@ -130,20 +130,39 @@ class LogOptions:
     split: Split = None
 
     def open(self, spec: str, *, quiet: bool = False) -> Course:
-        """Open the course `spec` with these options."""
-        return open_course(spec, **vars(self), quiet=quiet)
+        """Load, re-grade, curate and split a course, in this order; tell on stderr what is kept."""
+        from novicegym.courses.load import load_with_report
+
+        options: dict[str, Any] = {
+            name: _option_value(name, text) for name, text in pairs("--reader", self.reader).items()
+        }
+        if self.tests is not None:
+            options["tests"] = self.tests
+        if self.rejects is not None:
+            options["rejects"] = self.rejects
+        if self.columns:
+            options["columns"] = pairs("--column", self.columns)
+        course, report = load_with_report(spec, bad_rows=self.bad_rows, **options)
+        if not quiet:
+            for line in report.lines():
+                ERR.print(line)
+        if self.regrade:
+            course = _graded_anew(course, report.submissions)
+        if self.curate is not None:
+            from novicegym.courses.curation import curate as apply_steps
+
+            course, curation = apply_steps(course, self.curate)
+            if not quiet:
+                print_curation(curation)
+        return take_splits(course, self.split)
 
     def source(self, spec: str) -> dict[str, object]:
         """Return what run.json says of where a course came from; files say it by their content."""
-        return {
-            "course": spec,
-            "columns": self.columns,
-            "reader": self.reader,
-            "bad_rows": self.bad_rows,
-            "curate": self.curate,
-            "regrade": self.regrade,
-            "split": self.split,
-        }
+        named = {name: value for name, value in vars(self).items() if name not in _FILES}
+        return {"course": spec, **named}
+
+
+_FILES = ("tests", "rejects")
 
 
 def takes_logs(command: Callable[..., None]) -> Callable[..., None]:
@@ -164,8 +183,10 @@ def takes_logs(command: Callable[..., None]) -> Callable[..., None]:
     ]
     parameters: list[inspect.Parameter] = []
     for name, parameter in own.items():
-        wanted = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
-        parameters += shared if name == "logs" else wanted
+        if name == "logs":
+            parameters += shared
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
@@ -175,46 +196,6 @@ def takes_logs(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
-
-
-def open_course(
-    spec: str,
-    *,
-    tests: Path | None = None,
-    columns: list[str] | None = None,
-    reader: list[str] | None = None,
-    bad_rows: str = "error",
-    rejects: Path | None = None,
-    regrade: bool = False,
-    curate: str | None = None,
-    split: list[str] | None = None,
-    quiet: bool = False,
-) -> Course:
-    """Load, re-grade, curate and split a course, in this order; tell on stderr what was kept."""
-    from novicegym.courses.load import load_with_report
-
-    options: dict[str, Any] = {
-        name: _option_value(name, text) for name, text in pairs("--reader", reader).items()
-    }
-    if tests is not None:
-        options["tests"] = tests
-    if rejects is not None:
-        options["rejects"] = rejects
-    if columns:
-        options["columns"] = pairs("--column", columns)
-    course, report = load_with_report(spec, bad_rows=bad_rows, **options)
-    if not quiet:
-        for line in report.lines():
-            ERR.print(line)
-    if regrade:
-        course = _graded_anew(course, report.submissions)
-    if curate is not None:
-        from novicegym.courses.curation import curate as apply_steps
-
-        course, curation = apply_steps(course, curate)
-        if not quiet:
-            print_curation(curation)
-    return take_splits(course, split)
 
 
 def take_splits(course: Course, selectors: list[str] | None) -> Course:

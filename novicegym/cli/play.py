@@ -22,7 +22,6 @@ from novicegym.cli.options import (
     LogOptions,
     ReaderOptions,
     Tests,
-    open_course,
     progress_bar,
     take_splits,
     takes_logs,
@@ -88,7 +87,7 @@ def grade(
     if cpu_seconds is not None and not 0.01 <= cpu_seconds <= 10:
         raise UsageError(f"--cpu-seconds takes 0.01 to 10, got {cpu_seconds:g}")
     code = _read_program(file)
-    opened = open_course(course, tests=tests, columns=columns, reader=reader, quiet=True)
+    opened = LogOptions(tests=tests, columns=columns, reader=reader).open(course, quiet=True)
     with Grader(
         workers=1,
         limits=Limits(cpu_seconds=cpu_seconds),

@@ -28,7 +28,7 @@ RUN_IN_THE_SANDBOX = ("zygote.py", "child.py")
 # Loaded only where a command or a user asks for a model.
 NEED_THE_TRAIN_EXTRA = (
     "agents.generation",
-    *(f"training.{name}" for name in ("dapo", "dpo", "fit", "models", "order", "sft", "tiny")),
+    *(f"training.{name}" for name in ("dapo", "dpo", "fit", "sft")),
 )
 HEAVY = ["torch", "transformers", "trl", "peft", "datasets", "ray", "codebleu", "matplotlib"]
 
