@@ -7,8 +7,8 @@ say; `completion` writes one in the serialization of the logged dialogs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from novicegym.dialogs.serialize import Dialog, DialogFormat, assistant_message
 
@@ -28,6 +28,23 @@ class Agent(Protocol):
         term, position (logged submissions before the start), step (submissions made since),
         and code, grade, outcome and case_bits of the last submission. They say so at every
         feedback level, "none" too: a policy that must not know reads only the dialogs.
+        """
+        ...
+
+
+Asked: TypeAlias = tuple[int, Dialog, Mapping[str, Any]]
+"""A dialog that waits for its completion: the ticket it is answered by, and its info."""
+
+
+@runtime_checkable
+class StreamingAgent(Agent, Protocol):
+    """A policy that takes dialogs in while it answers others."""
+
+    def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
+        """Yield (ticket, completion) of what is taken in, as each is there.
+
+        take: called with whether to wait for something; returns what has come since the last
+        call. It ends when `take` has waited and returns nothing.
         """
         ...
 

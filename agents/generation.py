@@ -6,7 +6,8 @@ Two things make it faster than `model.generate` on prompts as rollouts have them
   alike. Prompts are read in lexicographic order, each from where it departs from the one before;
   a group of equal prompts is read once.
 - **A batch that stays full.** A row whose turn has ended leaves and a waiting prompt takes its
-  place. Keys and values are written into room that was made before, not copied at every token.
+  place, of `generate_stream` also one that came meanwhile. Keys and values are written into room
+  that was made before, not copied at every token.
 
 `benchmarks/generation.py` measures both. They need a model whose layers all attend to everything
 (transformers' DynamicLayer) by torch's own attention ("sdpa"). Any other is read and continued in
@@ -18,10 +19,9 @@ beam search, several tokens that end a turn, prompts longer than the model's con
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
@@ -46,6 +46,10 @@ class Generated:
     Empty unless asked for."""
 
 
+Prompt: TypeAlias = tuple[int, Sequence[int], torch.Generator | None]
+"""A ticket, the tokens, and where this prompt's random numbers come from; None: torch's own."""
+
+
 def generate(
     model: Any,
     prompts: Sequence[Sequence[int]],
@@ -62,131 +66,173 @@ def generate(
 ) -> list[Generated]:
     """Return what the model says to each prompt, in their order.
 
-    model: a transformers causal LM, with or without a peft adapter; it is left as it was found.
-    most_tokens: where a turn is cut that has not ended. temperature: 0 is greedy. top_p: sample
-    from the likeliest tokens that together have this probability. generator: of the random
-    numbers, on the CPU; one for each prompt makes what a prompt gets independent of the others,
-    else it depends on the generator's state and the prompt's place in the list; None: torch's own.
-    batch_size: rows at a time; neither it nor what else is in the batch changes a result, up to
-    rounding of the logits (in float32 that shows only where two tokens are almost equally
-    likely).
+    generator: of the random numbers, on the CPU; one for each prompt makes what a prompt gets
+    independent of the others, else it depends on the generator's state and the prompt's place in
+    the list; None: torch's own. The other settings are those of `generate_stream`.
     """
-    _check(prompts, most_tokens, temperature, top_p, generator, batch_size)
+    generators = generator if isinstance(generator, Sequence) else [generator] * len(prompts)
+    if len(generators) != len(prompts):
+        raise UsageError(f"{len(prompts)} prompts need as many generators, got {len(generators)}")
+    coming = [list(zip(range(len(prompts)), prompts, generators, strict=True))]
     said = [Generated() for _ in prompts]
+    for ended in generate_stream(
+        model,
+        lambda _: coming.pop() if coming else [],
+        end_id=end_id,
+        pad_id=pad_id,
+        most_tokens=most_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        logprobs=logprobs,
+        batch_size=batch_size,
+        share_prefixes=share_prefixes,
+    ):
+        for place, one in ended:
+            said[place] = one
+    return said
+
+
+def generate_stream(
+    model: Any,
+    take: Callable[[bool], Sequence[Prompt]],
+    *,
+    end_id: int,
+    pad_id: int,
+    most_tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    logprobs: bool = False,
+    batch_size: int = 32,
+    share_prefixes: bool = True,
+) -> Iterator[list[tuple[int, Generated]]]:
+    """Yield (ticket, what the model says) of prompts that come while it speaks, as turns end.
+
+    model: a transformers causal LM, with or without a peft adapter; it is left as it was found.
+    take: called with whether to wait for a prompt; returns those that came since. It ends when
+    `take` has waited and returns nothing. most_tokens: where a turn is cut that has not ended.
+    temperature: 0 is greedy. top_p: sample from the likeliest tokens that together have this
+    probability. batch_size: rows at a time; neither it nor what else is in the batch changes a
+    result, up to rounding of the logits (in float32 that shows only where two tokens are almost
+    equally likely).
+    """
+    _check(most_tokens, temperature, top_p, batch_size)
+    speech = _Speech(end_id, most_tokens, temperature, top_p, logprobs)
+
+    def arrived(wait: bool) -> list[_Turn]:
+        return [speech.turn(*prompt) for prompt in take(wait)]
+
     was_training = model.training
     model.eval()  # dropout would sample from another policy
     try:
         with torch.no_grad():
-            turns = _Turns(
-                said,
-                _Sampler(len(prompts), most_tokens, temperature, top_p, generator, logprobs),
-                end_id,
-                most_tokens,
-            )
             if _attends_to_everything(model):
-                _generate_refilled(model, prompts, turns, pad_id, batch_size, share_prefixes)
+                said = _refilled(model, arrived, speech, pad_id, batch_size, share_prefixes)
             else:
-                _generate_padded(model, prompts, turns, pad_id, batch_size)
+                said = _padded(model, arrived, speech, pad_id, batch_size)
+            yield from filter(None, said)
     finally:
         if was_training:
             model.train()
-    return said
 
 
-class _Sampler:
-    """Chooses tokens by random numbers that are drawn beforehand: one a prompt and token."""
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One prompt, and what was said to it so far."""
 
-    def __init__(
-        self,
-        prompts: int,
-        most_tokens: int,
-        temperature: float,
-        top_p: float,
-        generator: torch.Generator | Sequence[torch.Generator] | None,
-        logprobs: bool,
-    ) -> None:
-        self._temperature, self._top_p, self._logprobs = temperature, top_p, logprobs
-        self._uniform: Any = None
-        if temperature > 0:
-            self._uniform = torch.empty(prompts, most_tokens, dtype=torch.float64)
-            if isinstance(generator, Sequence):
-                for row, own in zip(self._uniform, generator, strict=True):
-                    row.uniform_(generator=own)
-            else:
-                self._uniform.uniform_(generator=generator)
+    ticket: int
+    prompt: Sequence[int]
+    uniform: Any
+    """Random numbers drawn beforehand, one a token; None when greedy."""
+    said: Generated = field(default_factory=Generated)
+    ended: bool = False
 
-    def choose(self, logits: Any, rows: list[int], steps: list[int]) -> tuple[Any, list[float]]:
-        """Return a token for each row of logits (rows x vocabulary), and their log-probabilities.
 
-        rows, steps: which prompt it is and how many tokens it got before. The probabilities are
-        left empty unless asked for.
-        """
-        if self._uniform is None:
+@dataclass(frozen=True, slots=True)
+class _Speech:
+    """How tokens are chosen, and when a turn ends."""
+
+    end_id: int
+    most_tokens: int
+    temperature: float
+    top_p: float
+    logprobs: bool
+
+    def turn(self, ticket: int, prompt: Sequence[int], generator: torch.Generator | None) -> _Turn:
+        """Return a turn that has not begun; its random numbers are drawn now."""
+        if not prompt:
+            raise UsageError("a prompt must have at least one token, got an empty one")
+        uniform: Any = None
+        if self.temperature > 0:
+            uniform = torch.empty(self.most_tokens, dtype=torch.float64)
+            uniform.uniform_(generator=generator)
+        return _Turn(ticket, prompt, uniform)
+
+    def extend(self, turns: Sequence[_Turn], logits: Any) -> Any:
+        """Add a token to each turn by its row of logits (turns x vocabulary); return the tokens."""
+        tokens, logprobs = self._choose(turns, logits)
+        for turn, token in zip(turns, tokens.tolist(), strict=True):
+            turn.said.ids.append(token)
+            turn.ended = token == self.end_id or len(turn.said.ids) == self.most_tokens
+        for turn, logprob in zip(turns, logprobs, strict=False):
+            turn.said.logprobs.append(logprob)
+        return tokens
+
+    def _choose(self, turns: Sequence[_Turn], logits: Any) -> tuple[Any, list[float]]:
+        """Return a token for each turn, and their log-probabilities if they are asked for."""
+        if self.temperature == 0:
             tokens = logits.argmax(-1)
-            if not self._logprobs:
+            if not self.logprobs:
                 return tokens, []
             chosen = logits.float().log_softmax(-1).gather(-1, tokens[:, None])
             return tokens, chosen[:, 0].tolist()
         # The sum over a large vocabulary asks for double precision, which Apple's GPUs lack.
         exact = torch.float32 if logits.device.type == "mps" else torch.float64
-        shares = (logits.to(exact) / self._temperature).softmax(-1)
+        shares = (logits.to(exact) / self.temperature).softmax(-1)
         order: Any = None
-        if self._top_p < 1:
+        if self.top_p < 1:
             shares, order = shares.sort(-1, descending=True)
-            shares = shares.where(shares.cumsum(-1) - shares < self._top_p, 0)
+            shares = shares.where(shares.cumsum(-1) - shares < self.top_p, 0)
         sums = shares.cumsum(-1)
-        uniform = self._uniform[rows, steps].to(exact).to(logits.device)
-        target = uniform[:, None] * sums[:, -1:]
+        drawn = torch.stack([turn.uniform[len(turn.said.ids)] for turn in turns])
+        target = drawn.to(exact).to(logits.device)[:, None] * sums[:, -1:]
         places = torch.searchsorted(sums, target, right=True).clamp_(max=sums.shape[-1] - 1)
         tokens = places if order is None else order.gather(-1, places)
         chosen = (shares.gather(-1, places) / sums[:, -1:]).log()
-        return tokens[:, 0], chosen[:, 0].tolist() if self._logprobs else []
+        return tokens[:, 0], chosen[:, 0].tolist() if self.logprobs else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Turns:
-    """What was said so far, and when it ends."""
-
-    said: list[Generated]
-    sampler: _Sampler
-    end_id: int
-    most_tokens: int
-
-    def extend(self, logits: Any, rows: list[int]) -> tuple[Any, list[bool]]:
-        """Add a token to the turns `rows`; return the tokens and whether each turn goes on."""
-        steps = [len(self.said[row].ids) for row in rows]
-        tokens, logprobs = self.sampler.choose(logits, rows, steps)
-        ids: list[int] = tokens.tolist()
-        for row, token in zip(rows, ids, strict=True):
-            self.said[row].ids.append(token)
-        for row, logprob in zip(rows, logprobs, strict=False):
-            self.said[row].logprobs.append(logprob)
-        return tokens, [
-            token != self.end_id and step + 1 < self.most_tokens
-            for token, step in zip(ids, steps, strict=True)
-        ]
+def _ended(turns: Sequence[_Turn]) -> list[tuple[int, Generated]]:
+    return [(turn.ticket, turn.said) for turn in turns if turn.ended]
 
 
-def _generate_padded(
-    model: Any, prompts: Sequence[Sequence[int]], turns: _Turns, pad_id: int, batch_size: int
-) -> None:
+def _padded(
+    model: Any,
+    arrived: Callable[[bool], list[_Turn]],
+    speech: _Speech,
+    pad_id: int,
+    batch_size: int,
+) -> Iterator[list[tuple[int, Generated]]]:
     """Batch after batch of left-padded prompts, each until its last turn ends."""
     device = _device(model)
-    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-    for first in range(0, len(order), batch_size):
-        rows = order[first : first + batch_size]
-        width = len(prompts[rows[-1]])
-        padding = [width - len(prompts[row]) for row in rows]
+    waiting: list[_Turn] = []
+    while True:
+        waiting += arrived(not waiting)
+        if not waiting:
+            return
+        waiting.sort(key=lambda turn: len(turn.prompt))
+        batch, waiting = waiting[:batch_size], waiting[batch_size:]
+        width = len(batch[-1].prompt)
+        padding = [width - len(turn.prompt) for turn in batch]
         ids = torch.tensor(
-            [[pad_id] * pad + list(prompts[row]) for row, pad in zip(rows, padding, strict=True)],
+            [[pad_id] * pad + list(t.prompt) for t, pad in zip(batch, padding, strict=True)],
             device=device,
         )
         mask = torch.ones_like(ids)
         for place, pad in enumerate(padding):
             mask[place, :pad] = 0
         positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-        going, memory = [True] * len(rows), None
-        while any(going):
+        memory = None
+        while places := [place for place, turn in enumerate(batch) if not turn.ended]:
             out = model(
                 input_ids=ids,
                 attention_mask=mask,
@@ -196,35 +242,37 @@ def _generate_padded(
                 logits_to_keep=1,
             )
             memory = out.past_key_values
-            places = [place for place, goes in enumerate(going) if goes]
-            tokens, go_on = turns.extend(out.logits[places, -1], [rows[p] for p in places])
+            speaking = [batch[place] for place in places]
+            tokens = speech.extend(speaking, out.logits[places, -1])
+            yield _ended(speaking)
             ids = torch.full_like(ids[:, :1], pad_id)
             ids[places, 0] = tokens
-            for place, goes in zip(places, go_on, strict=True):
-                going[place] = goes
             mask = torch.cat([mask, torch.ones_like(ids)], dim=-1)
             positions = positions[:, -1:] + 1
 
 
-def _generate_refilled(
+def _refilled(
     model: Any,
-    prompts: Sequence[Sequence[int]],
-    turns: _Turns,
+    arrived: Callable[[bool], list[_Turn]],
+    speech: _Speech,
     pad_id: int,
     batch_size: int,
     share_prefixes: bool,
-) -> None:
+) -> Iterator[list[tuple[int, Generated]]]:
     """One batch that waiting prompts join as turns end."""
     reader = _Reader(model, share_prefixes)
-    batch = _Batch(model, turns, pad_id)
-    waiting = deque(sorted(range(len(prompts)), key=lambda row: list(prompts[row])))
-    while waiting or len(batch):
+    batch = _Batch(model, speech, pad_id)
+    waiting: list[_Turn] = []
+    while True:
+        if came := arrived(not (waiting or len(batch))):
+            waiting = sorted([*waiting, *came], key=lambda turn: list(turn.prompt), reverse=True)
+        if not (waiting or len(batch)):
+            return
         # Half of the places at once, so that the others' keys and values seldom move.
         if waiting and 2 * len(batch) <= batch_size:
-            free = batch_size - len(batch)
-            joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
-            batch.join([(row, prompts[row]) for row in joining], reader)
-        batch.step()
+            free = min(batch_size - len(batch), len(waiting))
+            yield batch.join([waiting.pop() for _ in range(free)], reader)
+        yield batch.step()
 
 
 class _Reader:
@@ -264,13 +312,12 @@ class _Reader:
 class _Batch:
     """The turns that go on. Every row's keys and values end in the same, the newest column."""
 
-    def __init__(self, model: Any, turns: _Turns, pad_id: int) -> None:
-        self._model, self._turns, self._pad_id = model, turns, pad_id
+    def __init__(self, model: Any, speech: _Speech, pad_id: int) -> None:
+        self._model, self._speech, self._pad_id = model, speech, pad_id
         self._memory = DynamicCache(config=model.config)
         self._memory.layers = [_RoomyLayer() for _ in self._memory.layers]
-        self._rows: list[int] = []
-        """Whose turn each row of the tensors is; of some it has ended."""
-        self._goes: list[bool] = []
+        self._turns: list[_Turn] = []
+        """Which turn each row of the tensors is; some have ended."""
         self._lengths: list[int] = []
         """Tokens read, by row; the columns before them are not looked at."""
         self._next: Any = None
@@ -280,35 +327,34 @@ class _Batch:
 
     def __len__(self) -> int:
         """Return how many turns go on."""
-        return sum(self._goes)
+        return sum(not turn.ended for turn in self._turns)
 
-    def join(self, prompts: Sequence[tuple[int, Sequence[int]]], reader: _Reader) -> None:
-        """Read prompts, given with their numbers, and begin their turns."""
+    def join(self, turns: Sequence[_Turn], reader: _Reader) -> list[tuple[int, Generated]]:
+        """Read the prompts of turns and begin these; return those that end at once."""
         logits: list[Any] = []
-        for row, prompt in prompts:
-            logits.append(reader.read(prompt))
+        for turn in turns:
+            logits.append(reader.read(turn.prompt))
             if len(logits) == 1:  # only now are the shapes known
-                width = max(len(own) for _, own in prompts)
-                self._move(len(prompts), width, reader.memory.layers)
-            place, columns = len(self._rows), slice(self._used - len(prompt), self._used)
+                width = max(len(one.prompt) for one in turns)
+                self._move(len(turns), width, reader.memory.layers)
+            columns = slice(self._used - len(turn.prompt), self._used)
+            place = len(self._turns)
             for mine, read in zip(self._memory.layers, reader.memory.layers, strict=True):
                 mine.keys[place, :, columns] = read.keys[0]
                 mine.values[place, :, columns] = read.values[0]
             self._seen[place, columns] = True
-            self._rows.append(row)
-            self._lengths.append(len(prompt))
-        rows = [row for row, _ in prompts]
-        tokens, goes = self._turns.extend(torch.cat(logits), rows)
-        self._next[-len(rows) :, 0] = tokens
-        self._goes += goes
+            self._turns.append(turn)
+            self._lengths.append(len(turn.prompt))
+        self._next[-len(turns) :, 0] = self._speech.extend(turns, torch.cat(logits))
+        return _ended(turns)
 
-    def step(self) -> None:
-        """Read the next token of each turn and choose the one after it."""
-        ended = len(self._rows) - len(self)
-        if 8 * ended >= len(self._rows) or self._used == self._seen.shape[1]:
+    def step(self) -> list[tuple[int, Generated]]:
+        """Read the next token of each turn, choose the one after it; return those that end."""
+        ended = len(self._turns) - len(self)
+        if 8 * ended >= len(self._turns) or self._used == self._seen.shape[1]:
             self._move(0, 0, self._memory.layers)
-        if not self._rows:
-            return
+        if not self._turns:
+            return []
         device = self._next.device
         self._seen[:, self._used] = True
         out = self._model(
@@ -319,12 +365,14 @@ class _Batch:
             use_cache=True,
         )
         self._lengths = [length + 1 for length in self._lengths]
-        places = [place for place, goes in enumerate(self._goes) if goes]
-        logits = out.logits[:, -1] if len(places) == len(self._rows) else out.logits[places, -1]
-        tokens, goes = self._turns.extend(logits, [self._rows[place] for place in places])
-        self._next[places, 0] = tokens
-        for place, goes_on in zip(places, goes, strict=True):
-            self._goes[place] = goes_on
+        places = self._going()
+        logits = out.logits[:, -1] if len(places) == len(self._turns) else out.logits[places, -1]
+        speaking = [self._turns[place] for place in places]
+        self._next[places, 0] = self._speech.extend(speaking, logits)
+        return _ended(speaking)
+
+    def _going(self) -> list[int]:
+        return [place for place, turn in enumerate(self._turns) if not turn.ended]
 
     @property
     def _used(self) -> int:
@@ -336,7 +384,7 @@ class _Batch:
         width: tokens of the longest row that is to join. like: layers of the same shapes.
         """
         device = like[0].keys.device
-        kept = [place for place, goes in enumerate(self._goes) if goes]
+        kept = self._going()
         longest = max((self._lengths[place] for place in kept), default=0)
         width = max(width, longest)
         size = (len(kept) + joining, width + _SPARE)
@@ -351,9 +399,8 @@ class _Batch:
             layer.keys = _moved(layer.keys, other.keys, kept, old, new, size)
             layer.values = _moved(layer.values, other.values, kept, old, new, size)
             layer.used = width
-        self._rows = [self._rows[place] for place in kept]
+        self._turns = [self._turns[place] for place in kept]
         self._lengths = [self._lengths[place] for place in kept]
-        self._goes = [True] * len(kept)
 
 
 def _moved(
@@ -400,14 +447,7 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return min(len(one), len(other))
 
 
-def _check(
-    prompts: Sequence[Sequence[int]],
-    most_tokens: int,
-    temperature: float,
-    top_p: float,
-    generator: object,
-    batch_size: int,
-) -> None:
+def _check(most_tokens: int, temperature: float, top_p: float, batch_size: int) -> None:
     for name, number in (("most_tokens", most_tokens), ("batch_size", batch_size)):
         if number < 1:
             raise UsageError(f"{name} must be at least 1, got {number}")
@@ -415,7 +455,3 @@ def _check(
         raise UsageError(f"temperature must be at least 0, got {temperature}")
     if not 0 < top_p <= 1:
         raise UsageError(f"top_p must be above 0 and at most 1, got {top_p}")
-    if isinstance(generator, Sequence) and len(generator) != len(prompts):
-        raise UsageError(f"{len(prompts)} prompts need as many generators, got {len(generator)}")
-    if not all(prompts):
-        raise UsageError("a prompt must have at least one token, got an empty one")

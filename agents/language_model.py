@@ -10,12 +10,13 @@ in bfloat16; one model on several devices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from zlib import crc32
 
 import numpy as np
 
+from novicegym.agents.base import Asked
 from novicegym.agents.model_files import (
     ModelFiles,
     find_model,
@@ -30,6 +31,7 @@ from novicegym.dialogs.windows import fit_prompt
 from novicegym.errors import UsageError
 
 if TYPE_CHECKING:
+    from novicegym.agents.generation import Prompt
     from novicegym.dialogs.tokens import DialogTokenizer
 
 CONTEXT = 4096
@@ -128,21 +130,30 @@ class LanguageModelAgent:
         student, assignment, position and step; neither on what else is in the batch. Raises
         UsageError for an assignment whose prompt does not fit the context.
         """
+        coming = [list(zip(range(len(dialogs)), dialogs, infos, strict=True))]
+        said: dict[int, str] = {}
+        for answers in self.stream(lambda _: coming.pop() if coming else []):
+            said.update(answers)
+        return [said[place] for place in range(len(dialogs))]
+
+    def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
+        """Answer dialogs as they come, see `StreamingAgent`; what is said is what `act` returns."""
         import torch
 
-        from novicegym.agents.generation import generate
+        from novicegym.agents.generation import generate_stream
 
-        prompts = [
-            prompt_ids(self._dialogs, dialog, info, self._context, self._completion)
-            for dialog, info in zip(dialogs, infos, strict=True)
-        ]
         pad_id = self._dialogs.tokenizer.pad_token_id
+        unanswered: dict[int, Asked] = {}
+        again: list[Asked] = []
+
+        def prompts(wait: bool) -> list[Prompt]:
+            asked = [again.pop() for _ in range(len(again))] or take(wait)
+            unanswered.update((one[0], one) for one in asked)
+            return [self._prompt(*one) for one in asked]
+
         while True:
-            generators = [
-                torch.Generator().manual_seed(sampling_seed(self._seed, info)) for info in infos
-            ]
             try:
-                turns = generate(
+                for ended in generate_stream(
                     self._model,
                     prompts,
                     end_id=self._dialogs.end_id,
@@ -150,10 +161,12 @@ class LanguageModelAgent:
                     most_tokens=self._completion,
                     temperature=self._temperature,
                     top_p=self._top_p,
-                    generator=generators,
                     batch_size=self._batch_size,
-                )
-                return [self._dialogs.text(turn.ids) for turn in turns]
+                ):
+                    for ticket, _ in ended:
+                        del unanswered[ticket]
+                    yield [(ticket, self._dialogs.text(said.ids)) for ticket, said in ended]
+                return
             except torch.OutOfMemoryError:
                 if self._batch_size == 1:
                     raise UsageError(
@@ -161,6 +174,13 @@ class LanguageModelAgent:
                         "tokens; use a smaller context, a smaller model or a larger device"
                     ) from None
             self._batch_size //= 2
+            again += unanswered.values()
+
+    def _prompt(self, ticket: int, dialog: Dialog, info: Mapping[str, Any]) -> Prompt:
+        import torch
+
+        ids = prompt_ids(self._dialogs, dialog, info, self._context, self._completion)
+        return ticket, ids, torch.Generator().manual_seed(sampling_seed(self._seed, info))
 
 
 def prompt_ids(

@@ -1,7 +1,8 @@
 """Agents by name, so that a command line, a file or another process can ask for one.
 
 `make_agent("retrieval", course, seed=0)` for our own; `make_agent("hf:runs/sft", course)` for a
-language model by its directory or hub id, greedy ("vllm:..." runs it with vLLM);
+language model by its directory or hub id ("vllm:..." runs it with vLLM);
+`make_agent("openai:MODEL", course)` for one behind an API; the three greedy or sampled;
 `make_agent("package.module:factory", course, seed=0)` calls `factory(course, seed=0)` for anybody
 else's. The text travels where a registered object would not.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from novicegym.agents.base import Agent
 from novicegym.agents.logged import LoggedAgent
@@ -55,20 +57,53 @@ _AGENTS: dict[str, tuple[str, _Build]] = {
 }
 
 
-def _transformers(model: str, seed: int) -> Agent:
+def _transformers(model: str, **sampling: Any) -> Agent:
     from novicegym.agents.language_model import LanguageModelAgent
 
-    return LanguageModelAgent.load(model, seed=seed)
+    return LanguageModelAgent.load(model, **sampling)
 
 
-def _vllm(model: str, seed: int) -> Agent:
+def _vllm(model: str, **sampling: Any) -> Agent:
     from novicegym.agents.vllm import VllmAgent
 
-    return VllmAgent.load(model, seed=seed)
+    return VllmAgent.load(model, **sampling)
 
 
-_LANGUAGE_MODELS: dict[str, Callable[[str, int], Agent]] = {"hf": _transformers, "vllm": _vllm}
+def _openai(model: str, **sampling: Any) -> Agent:
+    from novicegym.agents.openai import OpenAIAgent
+
+    return OpenAIAgent.load(model, **sampling)
+
+
+_WITH_FILES: dict[str, Callable[..., Agent]] = {"hf": _transformers, "vllm": _vllm}
+_LANGUAGE_MODELS = {**_WITH_FILES, "openai": _openai}
 """By what stands before the colon; they need no course."""
+
+
+def is_language_model(spec: str) -> bool:
+    """Return whether `spec` names a language model: one copy of it answers many dialogs at once."""
+    kind, _, model = spec.partition(":")
+    return kind in _LANGUAGE_MODELS and bool(model)
+
+
+def check_sampling(spec: str, temperature: float, top_p: float) -> None:
+    """Raise UsageError where the agent that `spec` names cannot be asked to sample so."""
+    if (temperature, top_p) == (0.0, 1.0):
+        return
+    if not is_language_model(spec):
+        raise UsageError(
+            f"agent {spec!r} does not sample: temperature and top_p are for language models "
+            "(hf:..., vllm:..., openai:...)"
+        )
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"temperature must be at least 0, got {temperature:g}")
+    if not 0 < top_p <= 1:
+        raise UsageError(f"top_p must be above 0 and at most 1, got {top_p:g}")
+    if temperature == 0:
+        raise UsageError(
+            f"top_p {top_p:g} changes nothing at temperature 0, which is greedy; "
+            "give a temperature, too"
+        )
 
 
 def _require_its_format(model: str, fmt: DialogFormat) -> None:
@@ -93,24 +128,31 @@ def make_agent(
     *,
     grader: Grader | None = None,
     fmt: DialogFormat | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
 ) -> Agent:
     """Return the agent that `spec` names: one of ours, a language model, or "module:factory".
 
     course: what the agent may look things up in. seed: of its random choices. grader, fmt: of
-    our agents, defaults where None; a run's model must have been trained on this format. Raises
+    our agents, defaults where None; a run's model must have been trained on this format.
+    temperature, top_p: of language models alone; at temperature 0 they are greedy. Raises
     UsageError for a name that does not exist, a model that cannot be loaded or asked so, a module
     that cannot be imported, and a factory that does not take (course, seed=) or makes no agent.
     """
     if spec in _AGENTS:
+        check_sampling(spec, temperature, top_p)
         return _AGENTS[spec][1](course, seed, grader, fmt)
     module_name, _, factory_name = spec.partition(":")
     if not (factory_name and all(part.isidentifier() for part in module_name.split("."))):
-        models = [f"{name}:DIR_OR_ID" for name in _LANGUAGE_MODELS]
+        models = [*(f"{name}:DIR_OR_ID" for name in _WITH_FILES), "openai:MODEL"]
         raise unknown_name("agent", spec, [*_AGENTS, *models, "module:factory"])
+    check_sampling(spec, temperature, top_p)
     if module_name in _LANGUAGE_MODELS:
-        if fmt is not None:
+        if fmt is not None and module_name in _WITH_FILES:
             _require_its_format(factory_name, fmt)
-        return _LANGUAGE_MODELS[module_name](factory_name, seed)
+        return _LANGUAGE_MODELS[module_name](
+            factory_name, seed=seed, temperature=temperature, top_p=top_p
+        )
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module may fail in any way while it is read

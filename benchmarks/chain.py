@@ -128,7 +128,8 @@ def report(arguments: argparse.Namespace) -> None:
     for agent in (*BASELINES, *PARENTS):
         runs = [score_steps(read_records(folder / "rollouts" / agent)) for folder in folders]
         cells = []
-        for interval in student_intervals(runs).values():
+        found = student_intervals(runs)
+        for interval in map(found.get, METRICS):
             shown = "-"
             if interval is not None:
                 shown = f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

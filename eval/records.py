@@ -65,8 +65,8 @@ def shard_path(run: Path, index: int) -> Path:
     return run / "episodes" / f"part-{index:05d}.parquet"
 
 
-def write_shard(run: Path, index: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one shard; a reader never sees a part of it.
+def encode_shard(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the file of one shard: the same rows give the same bytes.
 
     Lone surrogates, which a policy may say and UTF-8 cannot hold, are stored as "?".
     """
@@ -74,8 +74,14 @@ def write_shard(run: Path, index: int, rows: Sequence[Mapping[str, Any]]) -> Non
     storable = [{name: _storable(value) for name, value in row.items()} for row in rows]
     table = pa.Table.from_pylist(storable, schema=RECORDS)
     pq.write_table(table, sink, compression="zstd")
+    encoded: bytes = sink.getvalue().to_pybytes()
+    return encoded
+
+
+def write_shard(run: Path, index: int, shard: bytes) -> None:
+    """Write an encoded shard; a reader never sees a part of it."""
     shard_path(run, index).parent.mkdir(exist_ok=True)
-    write_atomically(shard_path(run, index), sink.getvalue().to_pybytes())
+    write_atomically(shard_path(run, index), shard)
 
 
 def _storable(value: object) -> object:

@@ -37,11 +37,14 @@ from novicegym.errors import GraderError
 from novicegym.grading.store_file import (
     BUSY_SECONDS,
     FAILURES,
+    SCHEMA_VERSION,
+    TABLES,
     NoStoreError,
     bytes_used,
-    connect,
+    cache_folder,
     is_busy,
     is_no_store,
+    open_file,
 )
 from novicegym.grading.store_rows import (
     INSERT_VERDICT,
@@ -342,18 +345,7 @@ class VerdictStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # students' programs are not for others
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            deadline = time.monotonic() + BUSY_SECONDS
-            while self._connection is None:
-                try:
-                    self._connection = connect(self.path)
-                except sqlite3.OperationalError as error:
-                    # SQLite does not wait by itself where two processes make one file.
-                    if not is_busy(error) or time.monotonic() >= deadline:
-                        raise
-                    time.sleep(0.01)
+            self._connection = open_file(self.path, TABLES, SCHEMA_VERSION)
             self._outlines.clear()
         return self._connection
 
@@ -424,19 +416,8 @@ def default_store() -> VerdictStore | None:
     By default the file is novicegym/verdicts.sqlite in $XDG_CACHE_HOME or ~/.cache; without a
     home directory there is no store.
     """
-    wanted = os.environ.get("NOVICEGYM_CACHE", "")
-    if wanted == "off":
-        return None
-    try:
-        if wanted:
-            folder = Path(wanted).expanduser().absolute()
-        else:
-            caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-            # By the XDG rules a relative path there counts as unset.
-            folder = (caches if caches.is_absolute() else Path.home() / ".cache") / "novicegym"
-    except RuntimeError:  # the user has no home
-        return None
-    return _store_at(folder / "verdicts.sqlite")
+    folder = cache_folder("NOVICEGYM_CACHE")
+    return None if folder is None else _store_at(folder / "verdicts.sqlite")
 
 
 @functools.cache

@@ -1,8 +1,12 @@
-"""The file of the verdict store: its tables, how it is opened, and what its errors mean."""
+"""A cache that is one SQLite file: how it is opened, what its errors mean; the verdicts' tables."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -15,7 +19,7 @@ FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)
 _LOG_BYTES = 8 * 1024 * 1024
 
 # AUTOINCREMENT: an id that was given once never means another task, so readers may remember it.
-_TABLES = (
+TABLES = (
     """CREATE TABLE tasks (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         digest BLOB NOT NULL UNIQUE,
@@ -43,8 +47,44 @@ class NoStoreError(sqlite3.DatabaseError):
     """The file is a database, but no store of this version."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, with its tables. Raises NoStoreError for another program's database."""
+def cache_folder(variable: str) -> Path | None:
+    """Return the folder an environment variable names, or None where that is "off".
+
+    By default it is novicegym in $XDG_CACHE_HOME or ~/.cache; None without a home directory.
+    """
+    wanted = os.environ.get(variable, "")
+    if wanted == "off":
+        return None
+    try:
+        if wanted:
+            return Path(wanted).expanduser().absolute()
+        caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # By the XDG rules a relative path there counts as unset.
+        return (caches if caches.is_absolute() else Path.home() / ".cache") / "novicegym"
+    except RuntimeError:  # the user has no home
+        return None
+
+
+def open_file(path: Path, tables: Sequence[str], version: int) -> sqlite3.Connection:
+    """Open the file, made where it is missing, for its owner alone, with these tables.
+
+    Raises NoStoreError for another program's database or version, else what is in FAILURES.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # students' programs are not for others
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return _connect(path, tables, version)
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait by itself where two processes make one file.
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _connect(path: Path, tables: Sequence[str], version: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -62,10 +102,10 @@ def connect(path: Path) -> sqlite3.Connection:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 if _schema(connection) == (0, []):  # else another process was first
-                    for statement in _TABLES:
+                    for statement in tables:
                         connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        if _schema(connection) != (SCHEMA_VERSION, [table.encode() for table in _TABLES]):
+                    connection.execute(f"PRAGMA user_version = {version}")
+        if _schema(connection) != (version, [table.encode() for table in tables]):
             raise NoStoreError("it is not of this version of novicegym, or damaged")
     except BaseException:
         connection.close()

@@ -3,7 +3,8 @@
     NovicegymError
     ├── UsageError      the caller asked for something that does not exist or cannot be
     ├── CourseError     bad data: names the file, the row and the field
-    └── GraderError     infrastructure: a worker died, the sandbox cannot start
+    ├── GraderError     infrastructure: a worker died, the sandbox cannot start
+    └── AgentError      infrastructure: a policy could not be asked
 
 A wrong, hostile or unparsable submission is a `Verdict`, never an exception; a dead
 worker is a `GraderError`, never a grade of 0.
@@ -51,6 +52,10 @@ class CourseError(NovicegymError, ValueError):
 
 class GraderError(NovicegymError, RuntimeError):
     """The grading infrastructure failed; the submission was not judged."""
+
+
+class AgentError(NovicegymError, RuntimeError):
+    """A policy could not be asked; what it would have submitted is not known."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -2,37 +2,35 @@
 
 The numbers are those of the package `codebleu` 0.7.0 (Python grammar, equal weights, tokens
 split at white space). The package merges data-flow edges in the order of a `set` of names, so
-that its score changes with PYTHONHASHSEED; here its data-flow functions run over sets that have
-the order of PYTHONHASHSEED=0 in every process. The package itself and its logging stay as
-they are.
+that its score changes with PYTHONHASHSEED; here they are those of PYTHONHASHSEED=0 in every
+process. What a program is compared by is worked out once and kept for the next pairs, and without
+the package's quadratic steps; of the package, its parser, its keywords and its way with docstrings
+are used.
 
 Covered: any text. Lone surrogates count as "?", as in stored records. An empty text scores 0
-in everything. Of a program too large or too deep for the library (its time grows
-exponentially with nested loops, and its parser's recursion can end the process) the tree
-parts are 1 for equal texts and 0 otherwise.
+in everything. Of a program too large or too deep (the time grows exponentially with nested
+loops, and recursion can end the process) the tree parts are 1 for equal texts and 0 otherwise.
 
 Not covered: other languages, other weights, several references.
 """
 
 from __future__ import annotations
 
-import types
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from novicegym.errors import UsageError
-from novicegym.rewards.set_order import set_order
+from novicegym.rewards.comments import remove_comments
+from novicegym.rewards.structure import Kinds, TooLargeError, read_structure
 
 MAX_CHARACTERS = 20_000
-MAX_TREE_DEPTH = 250
-MAX_NESTED_LOOPS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,107 +71,132 @@ def _storable(code: str) -> str:
 
 @lru_cache(maxsize=50_000)
 def _codebleu(reference: str, prediction: str) -> CodeBleu:
-    library = _load_library()
     if not reference or not prediction:
+        _load_library()
         return CodeBleu(0.0, 0.0, 0.0, None, 0.0, 0.0)
     reference, prediction = reference.strip(), prediction.strip()
-    tokens, spoken = reference.split(), prediction.split()
-    weights = {token: 1.0 if token in library.keywords else 0.2 for token in tokens}
-    ngram = float(library.bleu([[tokens]], [spoken]))
-    weighted = float(library.weighted_bleu([[[tokens, weights]]], [spoken]))
-    wanted, given = _structure(reference), _structure(prediction)
-    if wanted is None or given is None:
+    wanted, given = _program(reference), _program(prediction)
+    matches = [len(a & b) for a, b in zip(wanted.ngrams, given.ngrams, strict=True)]
+    keywords = len(wanted.keywords & given.ngrams[0])
+    weighted = [_weight(keywords, matches[0]), *matches[1:]]
+    totals = [_weight(len(wanted.keywords), len(wanted.ngrams[0])), *map(len, wanted.ngrams[1:])]
+    ngram = _bleu(matches, list(map(len, given.ngrams)), wanted.words, given.words)
+    # The package takes the length of (tokens, weights) for the reference's.
+    weighted_ngram = _bleu(weighted, totals, 2, given.words)
+    if wanted.structure is None or given.structure is None:
         syntax = float(reference == prediction)
         dataflow: float | None = syntax
     else:
-        found = frozenset(given.subtrees)
-        syntax = sum(tree in found for tree in wanted.subtrees) / len(wanted.subtrees)
-        edges = wanted.edges.total()
-        dataflow = (wanted.edges & given.edges).total() / edges if edges else None
-    parts = [ngram, weighted, syntax] + ([] if dataflow is None else [dataflow])
+        trees, edges = wanted.structure.subtrees, wanted.structure.edges
+        found = trees.keys() & given.structure.subtrees.keys()
+        syntax = sum([trees[tree] for tree in found]) / trees.total()
+        dataflow = len(edges & given.structure.edges) / len(edges) if edges else None
+    parts = [ngram, weighted_ngram, syntax] + ([] if dataflow is None else [dataflow])
     return CodeBleu(
         ngram=ngram,
-        weighted_ngram=weighted,
+        weighted_ngram=weighted_ngram,
         syntax=syntax,
         dataflow=dataflow,
-        total=0.25 * ngram + 0.25 * weighted + 0.25 * syntax + 0.25 * (dataflow or 1),
+        total=0.25 * ngram + 0.25 * weighted_ngram + 0.25 * syntax + 0.25 * (dataflow or 1),
         corrected=sum(parts) / len(parts),
     )
 
 
+def _weight(keywords: int, tokens: int) -> float:
+    return keywords + 0.2 * (tokens - keywords)
+
+
+def _bleu(
+    matches: Sequence[float], totals: Sequence[float], reference_words: int, words: int
+) -> float:
+    """Return the geometric mean of the shares of n-grams, times the brevity penalty."""
+    if not matches[0]:
+        return 0.0
+    shares = [(match or 0.1) / max(1, total) for match, total in zip(matches, totals, strict=True)]
+    penalty = 1.0 if words > reference_words else math.exp(1 - reference_words / words)
+    return penalty * math.exp(math.fsum(0.25 * math.log(share) for share in shares))
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What a program is compared by: hashes, in sets made by `_multiset`.
+
+    They differ from process to process; the scores do not, as 64 bits are enough.
+    """
+
+    words: int
+    ngrams: tuple[frozenset[int], ...]
+    """Those of 1, 2, 3 and 4 tokens."""
+    keywords: frozenset[int]
+    """Those of 1 token that are keywords."""
+    structure: _Structure | None
+    """None for a program beyond the limits."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Structure:
-    subtrees: tuple[bytes, ...]
-    """Digests of the S-expressions of all inner nodes."""
-    edges: Counter[str]
-    """The data-flow edges, with variables numbered by first appearance."""
+    subtrees: Counter[int]
+    edges: frozenset[int]
 
 
-@lru_cache(maxsize=1024)
-def _structure(code: str) -> _Structure | None:
-    """Return what the tree parts compare; None for a program beyond the limits."""
-    if len(code) > MAX_CHARACTERS:
-        return None
+def _program(code: str) -> _Program:
+    return _read_program(code) if len(code) <= MAX_CHARACTERS else _read_program.__wrapped__(code)
+
+
+@lru_cache(maxsize=512)
+def _read_program(code: str) -> _Program:
+    tokens = code.split()
+    later = [tokens[at:] for at in range(4)]
+    keywords = _load_library().keywords
+    return _Program(
+        words=len(tokens),
+        ngrams=tuple([_multiset(zip(*later[:n], strict=False)) for n in (1, 2, 3, 4)]),
+        keywords=_multiset((token,) for token in tokens if token in keywords),
+        structure=_structure(_clean(code)) if len(code) <= MAX_CHARACTERS else None,
+    )
+
+
+def _clean(code: str) -> str:
+    clean = remove_comments(code)
+    if clean is None:
+        clean = code
+        with suppress(Exception):  # whatever tokenize says: the package then leaves them in
+            clean = _load_library().remove_comments(code, "python")
+    return clean
+
+
+@lru_cache(maxsize=512)  # of its own: many programs differ in comments and blank lines alone
+def _structure(clean: str) -> _Structure | None:
     library = _load_library()
-    with suppress(Exception):  # whatever tokenize says: the library then leaves them in
-        code = library.remove_comments(code, "python")
-    root = library.parser.parse(code.encode()).root_node
-    if not _within_limits(root):
+    root = library.parser.parse(clean.encode()).root_node
+    try:
+        structure = read_structure(root, clean, library.kinds)
+    except TooLargeError:
         return None
-    subtrees: list[bytes] = []
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        subtrees.append(blake2b(str(node).encode(), digest_size=8).digest())
-        waiting += [child for child in node.children if child.children]
-    flow = library.data_flow(code, [library.parser, library.python_edges])
-    return _Structure(tuple(subtrees), Counter(map(repr, library.normalize(flow))))
+    return _Structure(Counter(structure.subtrees), _multiset(structure.edges))
 
 
-def _within_limits(root: Any) -> bool:
-    cursor = root.walk()
-    depth = loops = 0
-    while True:
-        loops += cursor.node.type in ("for_statement", "while_statement")
-        if depth > MAX_TREE_DEPTH or loops > MAX_NESTED_LOOPS:
-            return False
-        if cursor.goto_first_child():
-            depth += 1
-            continue
-        while True:
-            loops -= cursor.node.type in ("for_statement", "while_statement")
-            if cursor.goto_next_sibling():
-                break
-            if not cursor.goto_parent():
-                return True
-            depth -= 1
+def _multiset(items: Iterable[Hashable]) -> frozenset[int]:
+    """Return hashes of the items; of one that is there again, another for each time.
 
-
-class _FixedOrderSet(dict[Any, None]):
-    """What the library's data-flow code needs of `set`, in the order of PYTHONHASHSEED=0."""
-
-    def __init__(self, items: Iterable[Any] = ()) -> None:
-        items = list(items)
-        names = all(isinstance(item, str) for item in items)
-        # Only the order of names has a say in the score; the rest are token positions.
-        super().__init__(dict.fromkeys(set_order(items) if names else items))
-
-    def add(self, item: Any) -> None:
-        self[item] = None
+    Two such sets share as many elements as the multisets do.
+    """
+    hashes = [hash(item) for item in items]
+    distinct = frozenset(hashes)
+    if len(distinct) == len(hashes):
+        return distinct
+    counts = Counter(hashes).items()
+    return distinct.union([hash((item, n)) for item, count in counts for n in range(1, count)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Library:
-    """The functions of the package that are used here."""
+    """What is used of the package."""
 
     keywords: frozenset[str]
     parser: Any
-    bleu: Callable[..., float]
-    weighted_bleu: Callable[..., float]
+    kinds: Kinds
     remove_comments: Callable[[str, str], str]
-    python_edges: Callable[..., Any]
-    data_flow: Callable[..., list[Any]]
-    normalize: Callable[..., list[Any]]
 
 
 @lru_cache(maxsize=1)
@@ -181,8 +204,8 @@ def _load_library() -> _Library:
     try:
         import tree_sitter
         import tree_sitter_python
-        from codebleu import bleu, dataflow_match, weighted_ngram_match
-        from codebleu.parser import DFG, remove_comments_and_docstrings
+        from codebleu import bleu
+        from codebleu.parser import remove_comments_and_docstrings
     except ImportError as error:
         raise UsageError(
             f"CodeBLEU needs packages that are not installed ({error}); "
@@ -197,18 +220,6 @@ def _load_library() -> _Library:
     return _Library(
         keywords=frozenset(line.strip() for line in keywords.read_text("utf-8").splitlines()),
         parser=parser,
-        bleu=bleu.corpus_bleu,
-        weighted_bleu=weighted_ngram_match.corpus_bleu,
+        kinds=Kinds(language),
         remove_comments=remove_comments_and_docstrings,
-        python_edges=_in_fixed_order(DFG.DFG_python),
-        data_flow=_in_fixed_order(dataflow_match.get_data_flow),
-        normalize=dataflow_match.normalize_dataflow,
     )
-
-
-def _in_fixed_order(function: Any) -> Callable[..., Any]:
-    """Return a copy of a module's function in which the order of a `set` is fixed."""
-    names = {**function.__globals__, "set": _FixedOrderSet}
-    copy = types.FunctionType(function.__code__, names, function.__name__)
-    names[function.__name__] = copy  # it calls itself
-    return copy

@@ -76,15 +76,14 @@ def string_hash(text: str) -> int:
 
 
 def _round(v0: int, v1: int, v2: int, v3: int) -> tuple[int, int, int, int]:
-    v0, v1, v2, v3 = _half_round(v0, v1, v2, v3, 13, 16)
-    v2, v1, v0, v3 = _half_round(v2, v1, v0, v3, 17, 21)
+    v0 = (v0 + v1) & _MASK
+    v1 = ((v1 << 13 | v1 >> 51) & _MASK) ^ v0
+    v0 = (v0 << 32 | v0 >> 32) & _MASK
+    v2 = (v2 + v3) & _MASK
+    v3 = ((v3 << 16 | v3 >> 48) & _MASK) ^ v2
+    v0 = (v0 + v3) & _MASK
+    v3 = ((v3 << 21 | v3 >> 43) & _MASK) ^ v0
+    v2 = (v2 + v1) & _MASK
+    v1 = ((v1 << 17 | v1 >> 47) & _MASK) ^ v2
+    v2 = (v2 << 32 | v2 >> 32) & _MASK
     return v0, v1, v2, v3
-
-
-def _half_round(a: int, b: int, c: int, d: int, s: int, t: int) -> tuple[int, int, int, int]:
-    a, c = (a + b) & _MASK, (c + d) & _MASK
-    return _rotate(a, 32), _rotate(b, s) ^ a, c, _rotate(d, t) ^ c
-
-
-def _rotate(word: int, bits: int) -> int:
-    return (word << bits | word >> (64 - bits)) & _MASK

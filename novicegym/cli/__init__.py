@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from novicegym import __version__
-from novicegym.cli import cache, course, demo, model, play, sandbox, train
-from novicegym.errors import GraderError, NovicegymError
+from novicegym.cli import cache, compare, course, demo, model, play, report, sandbox, train
+from novicegym.errors import AgentError, GraderError, NovicegymError
 
 app = typer.Typer(
     name="novicegym",
@@ -60,6 +60,8 @@ app.add_typer(cache.app, name="cache")
 app.command("grade")(play.grade)
 app.command("rollout")(play.rollout)
 app.command("table")(play.table)
+app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("demo")(demo.demo)
 
@@ -73,7 +75,7 @@ def main() -> None:
         app()
     except NovicegymError as error:
         _tell(str(error))
-        sys.exit(3 if isinstance(error, GraderError) else 2)
+        sys.exit(3 if isinstance(error, GraderError | AgentError) else 2)
     except OSError as error:  # a path that cannot be read or written; typer keeps EPIPE itself
         _tell(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(2)

@@ -34,7 +34,7 @@ def demo(
     from novicegym.agents.registry import describe_agents
     from novicegym.courses.load import load_course
     from novicegym.dialogs.serialize import DialogFormat
-    from novicegym.eval.rollouts import make_protocol
+    from novicegym.eval.episodes import make_protocol
     from novicegym.runs import write_atomically
 
     whole = load_course("cs1")

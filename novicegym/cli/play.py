@@ -7,9 +7,11 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,7 +32,7 @@ from novicegym.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from novicegym.courses.model import Course
-    from novicegym.eval.rollouts import RolloutProtocol
+    from novicegym.eval.episodes import RolloutProtocol
     from novicegym.eval.table import ResultTable
 
 
@@ -114,8 +116,8 @@ def rollout(
         typer.Option(
             "--agent",
             help="logged, persistence, retrieval, reference, novice; hf:DIRECTORY or hf:ID, a "
-            "language model (vllm: on CUDA); or MODULE:FACTORY of your own, called with "
-            "(course, seed).",
+            "language model (vllm: on CUDA); openai:MODEL, one behind an API; or MODULE:FACTORY "
+            "of your own, called with (course, seed).",
             show_default=False,
         ),
     ],
@@ -140,21 +142,67 @@ def rollout(
         str, typer.Option(help="code: whole programs; dual: diffs for small edits.")
     ] = "code",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the agent.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(help="Of a language model; 0 is greedy, without chance.")
+    ] = 0.0,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            help="With --temperature: draw from the likeliest tokens that have this probability "
+            "together."
+        ),
+    ] = 1.0,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Dialogs given to the agent at once.")
     ] = 256,
+    on_ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Play on many processes, by Ray: the records are the same."),
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With --ray: of a running cluster, auto for the one this machine belongs to "
+            "(default: the cores of this machine).",
+            show_default=False,
+        ),
+    ] = None,
+    env_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --ray: processes that play and grade, a core each (default: all cores).",
+            show_default=False,
+        ),
+    ] = None,
+    model_replicas: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="With --ray: processes with a copy of the agent, on a GPU each where there are "
+            "some; with 0 every env worker has one (default: 1 for a language model, else 0).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Play an agent in the students' seats and record every step.
 
     --split says which trajectories are played. The same command again completes an
-    interrupted run.
+    interrupted run, with --ray or without.
     """
+    from novicegym.agents.registry import check_sampling
     from novicegym.dialogs.serialize import DialogFormat
-    from novicegym.eval.rollouts import make_protocol
+    from novicegym.eval.episodes import make_protocol
 
+    check_sampling(agent, temperature, top_p)
     # It refuses names that do not exist.
     fmt = DialogFormat(code=code_format, feedback=feedback)  # type: ignore[arg-type]
     rules = make_protocol(protocol, fmt)
+    cluster = None
+    if on_ray:
+        cluster = Cluster(address, env_workers, model_replicas)
+    elif (address, env_workers, model_replicas) != (None, None, None):
+        raise UsageError("--address, --env-workers and --model-replicas go with --ray")
     whole = replace(logs, split=None).open(course)
     play_agent(
         take_splits(whole, logs.split),
@@ -165,6 +213,9 @@ def rollout(
         seed=seed,
         batch_size=batch_size,
         source=logs.source(course) | {"learn_from": learn_from},
+        cluster=cluster,
+        temperature=temperature,
+        top_p=top_p,
     )
     ERR.print(f"records are in {out}; print them with: novicegym table {out}")
 
@@ -198,6 +249,15 @@ def table(
         OUT.print(results.to_rich())
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where Ray plays; None stands for a default."""
+
+    address: str | None
+    env_workers: int | None
+    model_replicas: int | None
+
+
 def play_agent(
     played: Course,
     pool: Course,
@@ -207,9 +267,14 @@ def play_agent(
     seed: int,
     batch_size: int,
     source: Mapping[str, object],
+    cluster: Cluster | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
 ) -> None:
     """Roll an agent out into `out`, with a progress bar; complete what an earlier run left."""
-    from novicegym.agents.registry import make_agent
+    from novicegym.agents.api_usage import usage_kept
+    from novicegym.agents.openai import OpenAIAgent
+    from novicegym.agents.registry import is_language_model, make_agent
     from novicegym.courses.fingerprint import course_fingerprint
     from novicegym.eval.records import is_finished
     from novicegym.eval.rollouts import rollout as play_rollout
@@ -221,36 +286,74 @@ def play_agent(
     # The student herself learns from nobody: she is in the logs that are played.
     source_of_logs = played if agent == "logged" else pool
     was_finished = is_finished(out)
-    with progress_bar(agent) as update:
-        play_rollout(
-            played,
-            make_agent(agent, source_of_logs, seed=seed, fmt=protocol.rules.format),
-            out,
-            protocol=protocol,
-            seed=seed,
-            source={
-                **source,
-                "agent": agent,
-                "agent_code": _own_code(agent),
-                "pool": course_fingerprint(pool),
-            },
-            batch_size=batch_size,
-            progress=update,
-        )
+    make = partial(
+        make_agent,
+        agent,
+        source_of_logs,
+        seed=seed,
+        fmt=protocol.rules.format,
+        temperature=temperature,
+        top_p=top_p,
+    )
+    told = {
+        **source,
+        "agent": agent,
+        "agent_code": _own_code(agent),
+        "pool": course_fingerprint(pool),
+    }
+    if is_language_model(agent):
+        told["decoding"] = {"temperature": temperature, "top_p": top_p}
+    with progress_bar(agent) as update, ExitStack() as opened:
+        settings: dict[str, Any] = {
+            "protocol": protocol,
+            "seed": seed,
+            "source": told,
+            "batch_size": batch_size,
+            "progress": update,
+        }
+        # Made here whoever plays, to tell how it asks: it holds no model.
+        behind_api = make() if _is_behind_api(agent) else None
+        if isinstance(behind_api, OpenAIAgent):
+            told["endpoint"] = behind_api.settings
+            if cluster is None:
+                opened.enter_context(usage_kept(behind_api, out / "usage.json"))
+            else:
+                ERR.print("on Ray, what is asked of an API is not counted: no usage.json")
+        if cluster is None:
+            play_rollout(played, behind_api or make(), out, **settings)
+        else:
+            from novicegym.eval.distributed import rollout_on_ray
+
+            replicas = cluster.model_replicas
+            if replicas is None:
+                replicas = int(is_language_model(agent))
+            rollout_on_ray(
+                played,
+                make,
+                out,
+                env_workers=cluster.env_workers,
+                model_replicas=replicas,
+                address=cluster.address,
+                **settings,
+            )
     if was_finished:
         ERR.print(f"{out} was complete: nothing was played; delete it to play again")
+
+
+def _is_behind_api(agent: str) -> bool:
+    return agent.startswith("openai:")
 
 
 def _own_code(agent: str) -> str | None:
     """Return a hash of what makes an agent from outside: when it changes, it is another run.
 
     Of a user's own agent the file; of a model's directory all files, and those of an adapter name
-    its base.
+    its base. None of a model behind an API, which is told by how it is asked.
     """
     from novicegym.agents.model_files import find_model
 
     module, colon, rest = agent.partition(":")
-    if not colon:
+    if not colon or _is_behind_api(agent):
         return None
     if module in ("hf", "vllm"):
         folder = Path(find_model(rest).named)
@@ -274,15 +377,9 @@ def tabulate(runs: list[Path], preset: str) -> ResultTable:
     """Return the table of runs, with CodeBLEU where it is installed."""
     from novicegym.eval.records import read_records
     from novicegym.eval.table import make_table
-    from novicegym.rewards.codebleu import require_codebleu
 
     tables = [read_records(run) for run in runs]
-    try:
-        require_codebleu()
-        with_codebleu = True
-    except UsageError as missing:
-        ERR.print(f"no CodeBLEU in this table: {missing}")
-        with_codebleu = False
+    with_codebleu = has_codebleu()
     with progress_bar("CodeBLEU") as update:
         return make_table(
             tables,
@@ -292,6 +389,18 @@ def tabulate(runs: list[Path], preset: str) -> ResultTable:
             workers=2,
             progress=update,
         )
+
+
+def has_codebleu() -> bool:
+    """Return whether CodeBLEU is installed; tell on stderr what is missing."""
+    from novicegym.rewards.codebleu import require_codebleu
+
+    try:
+        require_codebleu()
+    except UsageError as missing:
+        ERR.print(f"CodeBLEU is left out: {missing}")
+        return False
+    return True
 
 
 def _read_program(file: str) -> str:

@@ -14,7 +14,7 @@ from novicegym.errors import UsageError
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from novicegym.agents.generation import generate  # noqa: E402
+from novicegym.agents.generation import generate, generate_stream  # noqa: E402
 
 VOCABULARY = 20
 PAD, END = 0, 1
@@ -299,3 +299,55 @@ def test_wrong_settings_are_refused(model, settings, message) -> None:
 def test_empty_prompt_is_refused(model) -> None:
     with pytest.raises(UsageError, match="at least one token"):
         said(model, [[5], []])
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_prompts_that_come_while_others_are_answered_get_the_same_answers(
+    attention: str, temperature: float
+) -> None:
+    model, prompts = make_model(attention=attention), make_prompts()
+    seeded = [torch.Generator().manual_seed(place) for place in range(len(prompts))]
+    expected = said(model, prompts, temperature=temperature, generator=seeded)
+    waited: list[bool] = []
+    later = list(range(len(prompts)))
+
+    def take(wait: bool) -> list[tuple[int, list[int], Any]]:
+        waited.append(wait)
+        coming = [later.pop() for _ in range(min(len(later), 2 if wait else 1))]
+        return [(place, prompts[place], torch.Generator().manual_seed(place)) for place in coming]
+
+    settings = {"end_id": END, "pad_id": PAD, "most_tokens": MOST, "temperature": temperature}
+    order: list[int] = []
+    for ended in generate_stream(model, take, batch_size=4, **settings):
+        for place, one in ended:
+            assert one.ids == expected[place]
+            order.append(place)
+    assert sorted(order) == list(range(len(prompts)))
+    assert order != sorted(order, reverse=True), "short answers overtake long ones"
+    assert waited[0]
+    assert waited[-1]
+    if attention == "sdpa":  # else a batch is answered to its end
+        assert not all(waited)
+
+
+def test_a_turn_that_ends_gives_its_place_to_a_prompt_that_came_later(model) -> None:
+    prompts = make_prompts()
+    lengths = [len(ids) for ids in said(model, prompts)]
+    first, last = lengths.index(min(lengths)), lengths.index(max(lengths))
+    ended: list[int] = []
+    coming = [[(0, prompts[first], None), (1, prompts[last], None)]]
+
+    def take(wait: bool) -> list[tuple[int, list[int], Any]]:
+        if coming:
+            return coming.pop()
+        # Once the short turn has ended, and not before, another one comes.
+        if ended == [0] and not wait:
+            ended.append(-1)
+            return [(2, prompts[first], None)]
+        return []
+
+    settings = {"end_id": END, "pad_id": PAD, "most_tokens": MOST}
+    for answers in generate_stream(model, take, batch_size=2, **settings):
+        ended += [place for place, _ in answers]
+    assert ended == [0, -1, 2, 1]

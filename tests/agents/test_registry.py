@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,45 @@ def test_agents_keep_to_the_format_they_are_made_with(
         last = steps[position - 1]
         expected = submit(whole, double, last, position=position)
         assert submit(dual, double, last, position=position) == expected
+
+
+def test_a_language_model_is_sampled_as_asked(small_course, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra: pip install 'novicegym[train]'")
+    from novicegym.dialogs.serialize import open_dialog
+    from novicegym.training.tiny import ModelSize, course_texts, write_model
+
+    size = ModelSize(hidden=32, layers=1, heads=2, key_value_heads=1, head_dim=16, intermediate=32)
+    write_model(course_texts(small_course), tmp_path / "tiny", size, vocabulary=400, seed=0)
+    config = tmp_path / "tiny" / "config.json"  # an answer is a quarter of the context at most
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 2000}))
+    dialog = open_dialog(small_course.assignments["add"], DialogFormat())
+    info = {"student_id": "s", "assignment_id": "add", "position": 0, "step": 0}
+
+    def said(**sampling: float) -> str:
+        agent = make_agent(f"hf:{tmp_path / 'tiny'}", small_course, **sampling)
+        [answer] = agent.act([dialog], [info])
+        return answer
+
+    greedy = said()
+    assert len({greedy, said(temperature=1.0), said(temperature=1.0, seed=1)}) == 3
+    assert said(temperature=1.0, top_p=1e-9) == greedy
+
+
+@pytest.mark.parametrize(
+    ("spec", "sampling", "message"),
+    [
+        ("persistence", {"temperature": 0.7}, "'persistence' does not sample"),
+        ("novice", {"top_p": 0.9}, "'novice' does not sample: .* hf:"),
+        ("my_agents:Mine", {"temperature": 0.7}, "'my_agents:Mine' does not sample"),
+        ("hf:x", {"temperature": -1.0}, "temperature must be at least 0, got -1"),
+        ("hf:x", {"temperature": math.nan}, "temperature must be at least 0, got nan"),
+        ("vllm:x", {"temperature": 1.0, "top_p": 0.0}, "top_p must be above 0 .* got 0"),
+        ("openai:x", {"temperature": 1.0, "top_p": 1.5}, "top_p .* at most 1, got 1.5"),
+        ("openai:x", {"top_p": 0.9}, "top_p 0.9 changes nothing at temperature 0"),
+    ],
+)
+def test_what_cannot_be_sampled_so_is_one_clear_line(
+    make_course, double, spec, sampling, message
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_agent(spec, make_course(double, {}), **sampling)

@@ -187,6 +187,8 @@ def test_grade_is_refused_below_the_rung_asked_for(
         (["rollout", "--agent", "no.such:thing", "--out", "run"], "no.such"),
         (["rollout", "--agent", "logged", "--out", "run", "--protocol", "p"], "paper"),
         (["rollout", "--agent", "logged", "--out", "run", "--feedback", "loud"], "summary"),
+        (["rollout", "--agent", "novice", "--out", "run", "--temperature", "1"], "not sample"),
+        (["rollout", "--agent", "hf:x", "--out", "run", "--top-p", "0.9"], "temperature 0"),
         (["table", "/nowhere"], "novicegym rollout"),
         (["table", "."], "run.json"),
         (["table"], "Missing argument"),
@@ -271,7 +273,7 @@ def test_program_from_stdin_must_be_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     ["", "course", "course ls", "course show", "course stats", "course convert",
-     "course curate", "course make", "grade", "rollout", "table", "demo", "cache",
+     "course curate", "course make", "grade", "rollout", "table", "compare", "demo", "cache",
      "cache stats", "cache clear", "cache verify", "sandbox", "sandbox check"],
 )  # fmt: skip
 def test_help_explains(command: str) -> None:

@@ -15,8 +15,9 @@ from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import UsageError
 from novicegym.eval import rollouts
+from novicegym.eval.episodes import make_protocol
 from novicegym.eval.records import read_records, read_run, shard_path
-from novicegym.eval.rollouts import make_protocol, rollout
+from novicegym.eval.rollouts import rollout
 from novicegym.grading.grader import Grader
 
 

@@ -30,7 +30,10 @@ NEED_THE_TRAIN_EXTRA = (
     "agents.generation",
     *(f"training.{name}" for name in ("dapo", "dpo", "fit", "sft")),
 )
-HEAVY = ["torch", "transformers", "trl", "peft", "datasets", "ray", "codebleu", "matplotlib"]
+HEAVY = [
+    *("torch", "transformers", "trl", "peft", "datasets", "ray", "codebleu", "matplotlib"),
+    *("sklearn", "pycodestyle", "rapidfuzz", "openai", "httpx2", "anyio"),
+]
 
 
 def imported_modules(source: str) -> set[str]:

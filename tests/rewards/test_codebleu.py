@@ -8,6 +8,9 @@ import logging
 import os
 import subprocess
 import sys
+import types
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from hypothesis import strategies as st
 from novicegym.errors import UsageError
 from novicegym.rewards import codebleu as module
 from novicegym.rewards.codebleu import CodeBleu, codebleu
+from novicegym.rewards.comments import remove_comments
+from novicegym.rewards.set_order import set_order
 
 LOOPS = """\
 def search(x, seq):
@@ -176,6 +181,151 @@ def test_any_two_texts_have_a_score_in_range(reference: str, prediction: str) ->
         assert 0.0 <= part <= 1.0
     assert 0.0 <= score.corrected <= 1.0
     assert 0.0 <= score.total <= 1.0
+
+
+LINES = '''\
+x = 1
+x = y
+y = x + z  # a comment
+x, y = y, x
+x, y = f(z, x)
+a.b = c + d
+a.b = "text"
+x = y = z
+x: int
+x: int = y
+x += y
+x[0] = y
+identifier = comment
+for x in y:
+for x, z in zip(y, "ab"):
+for a.b in c.d:
+while x < y:
+while not x:
+if x:
+elif y:
+else:
+try:
+except ValueError as x:
+def f(x, y=z, *z, w=(), v=x.y):
+async def g():
+return x
+yield x, y
+pass
+break
+raise x from y
+raise from y
+with f(x) as y:
+global x
+del x
+print x
+lambda x=y: x
+[x for x in y if x for z in x]
+{x: y for x, y in z}
+a.b = [x for x in y]
+(y := x)
+x not  in y
+x is not y
+f"{x}{y!r:>{z}}" "text"
+r'\\d' + "#" + '#'
+"only a text"
+# only a comment
+"""a docstring"""
+print("é", x, "日本", y)
+日本 = é
+x = "é
+x = (y,
+)
+x = $
+class A(x, y=z):
+@f
+from a import b as c
+import a
+match x:
+case y:
+x = y \\
+'''.splitlines()
+INDENTS = st.sampled_from(["", "    ", "    ", "        ", "        ", "\t", "  ", " \t"])
+PROGRAMS = st.lists(
+    st.tuples(INDENTS, st.sampled_from(LINES), st.sampled_from(["", "", " ", "\t", "\n", "\r"])),
+    min_size=1,
+    max_size=14,
+).map(lambda lines: "\n".join(map("".join, lines)))
+PIECES = st.tuples(PROGRAMS, st.integers(0, 80), st.integers(0, 30)).map(
+    lambda cut: cut[0][: cut[1]] + cut[0][cut[1] + cut[2] :]
+)
+TEXTS = (PROGRAMS | PIECES | CUT | CODES).filter(lambda code: bool(code.strip()))
+
+
+class FixedOrderSet(dict[Any, None]):
+    """What the package's data-flow code needs of `set`, in the order of PYTHONHASHSEED=0."""
+
+    def __init__(self, items: Any = ()) -> None:
+        items = list(items)
+        names = all(isinstance(item, str) for item in items)
+        super().__init__(dict.fromkeys(set_order(items) if names else items))
+
+    def add(self, item: Any) -> None:
+        self[item] = None
+
+
+def in_fixed_order(function: Any) -> Any:
+    names = {**function.__globals__, "set": FixedOrderSet}
+    copy = types.FunctionType(function.__code__, names, function.__name__)
+    names[function.__name__] = copy  # it calls itself
+    return copy
+
+
+def cleaned(code: str) -> str:
+    from codebleu.parser import remove_comments_and_docstrings
+
+    with suppress(Exception):
+        return str(remove_comments_and_docstrings(code, "python"))
+    return code
+
+
+def by_the_package(reference: str, prediction: str) -> list[float]:
+    """The four parts, by the package's own functions."""
+    from codebleu import bleu, dataflow_match, syntax_match, weighted_ngram_match
+    from codebleu.parser import DFG
+
+    library = module._load_library()
+    reference, prediction = reference.strip(), prediction.strip()
+    tokens, spoken = reference.split(), prediction.split()
+    weights = {token: 1 if token in library.keywords else 0.2 for token in tokens}
+    language = library.parser.language
+    flow = in_fixed_order(dataflow_match.get_data_flow)
+    parser = [library.parser, in_fixed_order(DFG.DFG_python)]
+    wanted, given = [
+        Counter(map(repr, dataflow_match.normalize_dataflow(flow(cleaned(code), parser))))
+        for code in (reference, prediction)
+    ]
+    return [
+        bleu.corpus_bleu([[tokens]], [spoken]),
+        weighted_ngram_match.corpus_bleu([[[tokens, weights]]], [spoken]),
+        syntax_match.corpus_syntax_match([[reference]], [prediction], "python", language),
+        (wanted & given).total() / wanted.total() if wanted else 0.0,
+    ]
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, TEXTS)
+def test_any_two_texts_score_as_in_the_package(reference: str, prediction: str) -> None:
+    ours = codebleu(reference, prediction)
+    parts = [ours.ngram, ours.weighted_ngram, ours.syntax, ours.dataflow or 0.0]
+    assert parts == pytest.approx(by_the_package(reference, prediction), abs=1e-9)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS)
+def test_comments_are_taken_out_as_in_the_package_or_left_to_it(code: str) -> None:
+    code = code.strip()
+    assert remove_comments(code) in (None, cleaned(code))
+
+
+def test_most_programs_need_not_be_left_to_the_package() -> None:
+    assert remove_comments(LOOPS) is not None
+    assert remove_comments("if x:  # why\n\n\ty = '#'  # what\n\tz = (1,\n2)") is not None
 
 
 def test_the_package_and_the_logging_stay_as_they_were(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,264 @@
+"""Rollouts on many processes and machines, by Ray: the same records as in one process.
+
+Env workers play shards of trajectories: each grades on its own core and asks a model replica for
+the next submissions of all its episodes. An episode whose answer is there goes on, whatever the
+others wait for. Agents that only look things up need no replica: every worker has its own.
+
+Workers and replicas are Ray actors, and what dies is started again by Ray and given its work
+again, on another machine if need be; a shard that was half played is played anew, and since a
+policy's answers depend on the dialog and the seed, to the same records. This process writes the
+shards as they come, each as a whole. So a run that was killed goes on where it was, here or in
+`novicegym.eval.rollouts`, and machines need no common file system.
+
+Covered: one machine, and a running cluster by its address. Not covered: starting a cluster.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from novicegym.agents.base import Agent
+from novicegym.courses.model import Course, Trajectory
+from novicegym.envs.episode import Episode
+from novicegym.errors import UsageError
+from novicegym.eval.episodes import (
+    PROTOCOLS,
+    Desk,
+    LocalDesk,
+    RolloutProtocol,
+    play_trajectories,
+    states,
+)
+from novicegym.eval.records import encode_shard, write_shard
+from novicegym.eval.rollouts import Shard, open_rollout
+from novicegym.eval.serving import Serving
+from novicegym.grading.grader import Grader
+from novicegym.grading.store import default_store
+
+_TRIES = 5
+"""How often a shard is begun anew because a process died that it needs."""
+_CALLS = 4
+"""Batches that a worker has asked for and not got yet, at most."""
+
+
+def rollout_on_ray(
+    course: Course,
+    make_agent: Callable[[], Agent],
+    out: Path,
+    *,
+    protocol: RolloutProtocol = PROTOCOLS["paper"],
+    seed: int = 0,
+    source: Mapping[str, object] | None = None,
+    batch_size: int = 64,
+    env_workers: int | None = None,
+    model_replicas: int = 0,
+    address: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Play an agent from every start of `protocol` on Ray and write the records to `out`.
+
+    make_agent: called in each replica, or without replicas in each worker; it is pickled. The
+    other settings are those of `novicegym.eval.rollouts.rollout`, whose run this may go on with.
+    env_workers: default the cores there are. model_replicas: processes with a copy of the agent
+    each, on GPUs where there are some. address: of a running cluster, "auto" for the one this
+    machine belongs to; None starts one on this machine, for this run. Raises UsageError for what
+    cannot be, and for more workers than there are cores.
+    """
+    for name, number in (("batch_size", batch_size), ("env_workers", env_workers)):
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, got {number}")
+    if model_replicas < 0:
+        raise UsageError(f"model_replicas must be at least 0, got {model_replicas}")
+    with _connected(address) as ray:
+        there = ray.cluster_resources()
+        cores, gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
+        env_workers = env_workers or max(1, cores)
+        if env_workers > cores:
+            raise UsageError(f"{env_workers} env workers need a core each, Ray has {cores}")
+        made = ray.put(make_agent)
+        replicas = [
+            ray.remote(_Replica)
+            .options(
+                max_restarts=-1,
+                max_concurrency=_CALLS * env_workers + 1,
+                num_cpus=0,
+                num_gpus=min(1.0, gpus / model_replicas),
+                scheduling_strategy="SPREAD",
+            )
+            .remote([made], batch_size)
+            for _ in range(model_replicas)
+        ]
+        name = ray.get(replicas[0].name.remote()) if replicas else make_agent().name
+        run = open_rollout(course, name, out, protocol=protocol, seed=seed, source=source)
+        assignments = ray.put(replace(course, trajectories=()))
+        workers = [
+            ray.remote(_EnvWorker)
+            .options(
+                num_cpus=1,
+                max_restarts=-1,
+                max_task_retries=_TRIES,
+                scheduling_strategy="SPREAD",
+            )
+            .remote([assignments, made], replicas, batch_size, protocol, dict(run.told))
+            for _ in range(env_workers)
+        ]
+        done, total = run.done(), len(course.trajectories)
+        for shard, encoded in _played(ray, workers, run.missing()):
+            write_shard(out, shard.index, encoded)
+            done += len(shard.trajectories)
+            if progress is not None:
+                progress(done, total)
+    return out
+
+
+def _played(
+    ray: Any, workers: Sequence[Any], shards: Iterator[Shard]
+) -> Iterator[tuple[Shard, bytes]]:
+    """Yield each shard with its records, as workers are done: one is under way for each worker."""
+    running: dict[Any, tuple[Shard, Any]] = {}
+    idle = list(workers)
+    while True:
+        while idle and (shard := next(shards, None)) is not None:
+            worker = idle.pop()
+            play = worker.play.options(retry_exceptions=[ray.exceptions.RayActorError])
+            running[play.remote(shard.trajectories)] = shard, worker
+        if not running:
+            return
+        [ready], _ = ray.wait(list(running), num_returns=1)
+        shard, worker = running.pop(ready)
+        try:
+            encoded = ray.get(ready)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        idle.append(worker)
+        yield shard, encoded
+
+
+class _Replica:
+    """The agent, in a process of its own, for all workers."""
+
+    def __init__(self, made: list[Any], batch_size: int) -> None:
+        """made: a reference to what makes the agent. In a list Ray does not fetch it; one that
+        it fetched it might not have any more when it starts this process again."""
+        import ray
+
+        agent = ray.get(made[0])()
+        self._name = agent.name
+        self._serving = Serving(agent, batch_size)
+
+    def name(self) -> str:
+        return self._name
+
+    def ask(
+        self, dialogs: list[Any], infos: list[Mapping[str, Any]]
+    ) -> Iterator[list[tuple[int, str]]]:
+        yield from self._serving.ask(dialogs, infos)
+
+
+class _EnvWorker:
+    """Plays shards on one core."""
+
+    def __init__(
+        self,
+        kept: list[Any],
+        replicas: list[Any],
+        batch_size: int,
+        protocol: RolloutProtocol,
+        told: dict[str, Any],
+    ) -> None:
+        """kept: references to the course and to what makes the agent, as in `_Replica`."""
+        import ray
+
+        self._course, self._protocol, self._told = ray.get(kept[0]), protocol, told
+        self._replicas, self._batch_size = replicas, batch_size
+        self._grader = Grader(workers=1, store=default_store())
+        self._agent: Agent | None = None
+        if not replicas:
+            self._agent = ray.get(kept[1])()
+
+    def play(self, trajectories: Sequence[Trajectory]) -> bytes:
+        """Return the file of a shard's records."""
+        rows = play_trajectories(
+            self._course, trajectories, self._desk(), self._protocol, self._grader, run=self._told
+        )
+        return encode_shard(rows)
+
+    def _desk(self) -> Desk:
+        if self._agent is not None:
+            return LocalDesk(self._agent, self._batch_size)
+        return _ReplicaDesk(self._replicas, self._batch_size)
+
+
+class _ReplicaDesk:
+    """Asks the replicas in turn, a few batches at a time."""
+
+    def __init__(self, replicas: Sequence[Any], batch_size: int) -> None:
+        import ray
+
+        self._ray, self._batch_size = ray, batch_size
+        self._replicas = deque(replicas)
+        self._waiting: deque[tuple[int, Episode]] = deque()
+        self._calls: dict[Any, tuple[list[int], int]] = {}
+        """By the answers of a call: its tickets, and how many are not answered."""
+        # One that died is starting again, and until then turns every call away.
+        ray.get([one.name.options(max_task_retries=-1).remote() for one in replicas])
+
+    def ask(self, tickets: Sequence[int], episodes: Sequence[Episode]) -> None:
+        self._waiting.extend(zip(tickets, episodes, strict=True))
+        while self._waiting and len(self._calls) < _CALLS * len(self._replicas):
+            size = min(self._batch_size, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(size)]
+            replica = self._replicas[0]
+            self._replicas.rotate()
+            answers = replica.ask.options(num_returns="streaming").remote(
+                *states([episode for _, episode in batch])
+            )
+            self._calls[answers] = [ticket for ticket, _ in batch], size
+
+    def answers(self) -> list[tuple[int, str]]:
+        calls = list(self._calls)
+        self._ray.wait(calls, num_returns=1)
+        ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
+        found = []
+        for call in ready:
+            tickets, missing = self._calls[call]
+            part = self._ray.get(next(call))
+            found += [(tickets[place], completion) for place, completion in part]
+            if missing == len(part):
+                del self._calls[call]
+            else:
+                self._calls[call] = tickets, missing - len(part)
+        self.ask([], [])  # a place among the calls may be free
+        return found
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Connect to a cluster, or start one of this machine; what is started is ended."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        # Nobody else can reach it, and no token is written into the home folder.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--ray needs ray: pip install 'novicegym[ray]'") from None
+    if ray.is_initialized():  # the caller's, and his to end
+        yield ray
+        return
+    try:
+        alone = {} if address else {"include_dashboard": False}
+        ray.init(address or "local", log_to_driver=False, **alone)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise UsageError(f"no Ray cluster at {address!r}: {told}") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

@@ -1,0 +1,218 @@
+"""From run folders to one plain data structure: everything a report says, and nothing of how.
+
+Covered: the main table, the metrics over the steps, grade curves, fair support, paired
+differences and realism, all from records alone. The machine Turing test takes a policy's run of
+the lowest seed; everything else takes all seeds. Not covered: the trajectory browser, which is
+`novicegym.eval.report.browser`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from novicegym.errors import UsageError, unknown_name
+from novicegym.eval.abandonment import Abandonment, abandonment
+from novicegym.eval.bootstrap import (
+    Difference,
+    Interval,
+    Run,
+    holm,
+    paired_differences,
+    step_intervals,
+)
+from novicegym.eval.grade_curve import CurvePoint, grade_curves
+from novicegym.eval.metrics import Progress, score_steps
+from novicegym.eval.realism import Realism, machine_turing_test
+from novicegym.eval.report.policies import Policy
+from novicegym.eval.support import StepSupport, SupportRow, support_table
+from novicegym.eval.table import ResultTable
+from novicegym.eval.transitions import (
+    EditDistances,
+    Transitions,
+    edit_distances,
+    outcome_transitions,
+)
+
+BASELINE = "persistence"
+
+COMPARED = ("coverage", "grade_proximity", "codebleu")
+"""The paper's metrics: those of Figure 1, and of the paired differences."""
+
+_DRAWS_A_TEST = 200
+"""A p value is never below 2 / draws, and Holm multiplies it by the number of tests: so many
+draws a test let a clear difference come out below 0.01 however many tests there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealismPanel:
+    """How one policy proceeds, beside the students."""
+
+    turing: Realism | None
+    why_not: str
+    """Why there is no machine Turing test; empty when there is one."""
+    transitions: Transitions
+    edits: EditDistances
+    abandonment: Abandonment
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResults:
+    """All results of one policy."""
+
+    name: str
+    is_students: bool
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    """Names of the folders, without the way to them."""
+    support: SupportRow
+    by_step: dict[int, dict[str, Interval | None]]
+    curve: tuple[CurvePoint, ...]
+    realism: RealismPanel | None
+    """None for the logged students."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedRow:
+    """How far a policy is above the baseline in one metric."""
+
+    policy: str
+    metric: str
+    difference: Difference | None
+    adjusted_p: float | None
+    """By Holm, over all rows of the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything a report says."""
+
+    course: str
+    synthetic: bool
+    protocol: str
+    students: int
+    trajectories: int
+    episodes: int
+    steps: int
+    policies: tuple[PolicyResults, ...]
+    support: tuple[StepSupport, ...]
+    support_share: float | None
+    baseline: str | None
+    """None where there is nobody to compare with it."""
+    paired: tuple[PairedRow, ...]
+    paired_samples: int
+    samples: int
+    seed: int
+
+    @property
+    def simulated(self) -> tuple[PolicyResults, ...]:
+        """The policies that are not the students themselves."""
+        return tuple(one for one in self.policies if not one.is_students)
+
+
+def collect(
+    policies: Sequence[Policy],
+    checked: ResultTable,
+    *,
+    baseline: str | None = None,
+    samples: int = 1000,
+    splits: int = 5,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Return the report of what `read_policies` gave.
+
+    baseline: the name of the policy that the others are compared with; None takes persistence
+    where it was played, else the first. samples: bootstrap draws. splits: as in
+    `machine_turing_test`. workers: processes that compute
+    CodeBLEU and features. progress: called for the CodeBLEU of each run in turn, then with policies
+    done and in all. Raises UsageError for fewer than two students, an unknown baseline, and
+    packages that are not installed.
+    """
+    simulated = [one for one in policies if not one.is_students]
+    against = _baseline([one.name for one in simulated], baseline)
+    scored: dict[str, list[Run]] = {}
+    for one in policies:
+        scored[one.name] = [
+            score_steps(table, workers=workers, progress=progress) for table in one.tables
+        ]
+    support = support_table(scored, samples=samples, seed=seed)
+    curves = grade_curves({p.name: p.tables for p in policies}, samples=samples, seed=seed)
+    results = []
+    for place, one in enumerate(policies):
+        if progress is not None:
+            progress(place, len(policies))
+        panel = None if one.is_students else _realism(one, samples, splits, seed, workers)
+        results.append(
+            PolicyResults(
+                name=one.name,
+                is_students=one.is_students,
+                seeds=one.seeds,
+                runs=tuple(run.resolve().name for run in one.runs),
+                support=support.rows[one.name],
+                by_step=step_intervals(scored[one.name], samples=samples, seed=seed),
+                curve=curves[one.name],
+                realism=panel,
+            )
+        )
+    others = [one.name for one in simulated if one.name != against]
+    paired_samples = max(samples, _DRAWS_A_TEST * len(others) * len(COMPARED))
+    first = scored[policies[0].name][0]
+    return Report(
+        course=checked.course,
+        synthetic=checked.synthetic,
+        protocol=checked.protocol,
+        students=len({one.student_id for one in first}),
+        trajectories=len({(one.student_id, one.assignment_id) for one in first}),
+        episodes=checked.rows[0].metrics.episodes,
+        steps=checked.rows[0].metrics.records,
+        policies=tuple(results),
+        support=support.support.steps,
+        support_share=support.support.share,
+        baseline=against if others else None,
+        paired=_paired(scored, against, others, paired_samples, seed),
+        paired_samples=paired_samples,
+        samples=samples,
+        seed=seed,
+    )
+
+
+def _baseline(names: Sequence[str], wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted not in names:
+            raise unknown_name("baseline", wanted, names)
+        return wanted
+    return BASELINE if BASELINE in names else names[0]
+
+
+def _realism(policy: Policy, samples: int, splits: int, seed: int, workers: int) -> RealismPanel:
+    turing, why_not = None, ""
+    try:
+        turing = machine_turing_test(
+            policy.tables[0], splits=splits, samples=samples, seed=seed, workers=workers
+        )
+    except UsageError as too_little:
+        # A small sample is no reason to have no report; what is not installed was found before.
+        why_not = str(too_little)
+    return RealismPanel(
+        turing=turing,
+        why_not=why_not,
+        transitions=outcome_transitions(policy.tables, samples=samples, seed=seed),
+        edits=edit_distances(policy.tables, samples=samples, seed=seed),
+        abandonment=abandonment(policy.tables, samples=samples, seed=seed),
+    )
+
+
+def _paired(
+    scored: dict[str, list[Run]], against: str, others: Sequence[str], samples: int, seed: int
+) -> tuple[PairedRow, ...]:
+    found: dict[tuple[str, str], Difference | None] = {}
+    for name in others:
+        differences = paired_differences(scored[against], scored[name], samples=samples, seed=seed)
+        found |= {(name, metric): differences[metric] for metric in COMPARED}
+    adjusted = holm({key: one.p for key, one in found.items() if one is not None})
+    return tuple(
+        PairedRow(policy, metric, one, adjusted.get((policy, metric)))
+        for (policy, metric), one in found.items()
+    )

@@ -1,0 +1,109 @@
+"""The report as one HTML page that loads nothing from anywhere.
+
+What students, models and courses wrote is hostile: the template escapes all of it, and the
+programs of the trajectory browser are JSON in a data block, which the page's one script puts into
+the document as text only. A Content-Security-Policy lets that script and that style sheet run, by
+their hashes, and nothing else. Attributes may hold style, which the figures need.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from novicegym.errors import UsageError
+from novicegym.eval.bootstrap import Interval
+from novicegym.eval.report.collect import COMPARED, Report
+from novicegym.eval.report.figures import NAMES, edit_classes, page_figures, shown_outcomes
+from novicegym.eval.report.tables import HEADINGS, SHOWN, is_best, shown
+from novicegym.eval.submission_features import FEATURES
+from novicegym.grading.verdict import OUTCOMES
+
+TELLS = 10
+"""Features of the machine Turing test that are shown."""
+
+
+def render_page(report: Report, browser: Mapping[str, Any]) -> str:
+    """Return the page. browser: what `browser_data` gave. The same input gives the same text."""
+    try:
+        import jinja2
+        from markupsafe import Markup
+    except ImportError:
+        raise UsageError("a report needs jinja2: pip install 'novicegym[eval]'") from None
+    sources = {name: _source(name) for name in ("template.html", "style.css", "browser.js")}
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.DictLoader({"page": sources["template.html"]}),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Its filter `tojson` escapes <, > and &: no text can end the element that holds it.
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.filters |= {"shown": shown, "number": _number, "share": _share, "p": _p_value}
+    figures = {
+        name: [Markup(panel) for panel in panels] for name, panels in page_figures(report).items()
+    }
+    rows, columns = shown_outcomes(report)
+    return environment.get_template("page").render(
+        report=report,
+        browser=browser,
+        figures=figures,
+        style=Markup(sources["style.css"]),
+        script=Markup(sources["browser.js"]),
+        policy=_policy(sources),
+        main_columns=list(zip(SHOWN, HEADINGS, strict=True)),
+        is_best=is_best,
+        compared=COMPARED,
+        names=NAMES,
+        outcomes=OUTCOMES,
+        outcome_rows=rows,
+        outcome_columns=columns,
+        edit_classes=edit_classes(),
+        tells=TELLS,
+        features=len(FEATURES),
+    )
+
+
+def _source(name: str) -> str:
+    return (files(__package__) / name).read_text("utf-8")
+
+
+def _policy(sources: Mapping[str, str]) -> str:
+    """Return the Content-Security-Policy under which the page runs."""
+
+    def hashed(name: str) -> str:
+        digest = hashlib.sha256(sources[name].encode()).digest()
+        return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {hashed('browser.js')}",
+            f"style-src {hashed('style.css')}",
+            "style-src-attr 'unsafe-inline'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _share(value: Interval | None, digits: int = 2) -> str:
+    if value is None:
+        return "-"
+    ends = f"{value.low:.{digits}f}, {value.high:.{digits}f}"
+    return f"{value.value:.{digits}f} [{ends}]"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

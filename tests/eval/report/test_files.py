@@ -1,0 +1,268 @@
+"""The tables, the figures and the page as files."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+from xml.etree import ElementTree
+
+import pytest
+
+from novicegym.eval.bootstrap import STATISTICS, Interval
+from novicegym.eval.report.figures import pictures
+from novicegym.eval.report.page import render_page
+from novicegym.eval.report.tables import is_best, shown, to_csv, to_latex
+
+WriteRun: TypeAlias = Callable[..., Path]
+
+EVIL = "a$b_{x}^<i>"
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Document(HTMLParser):
+    """The elements of a page; fails where they do not nest."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts.setdefault(self._open[-1], []).append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page(made: Any) -> str:
+    text: str = made.page.read_text("utf-8")
+    return text
+
+
+@pytest.fixture(scope="module")
+def document(page: str) -> Document:
+    return Document(page)
+
+
+def test_the_files_are_there_and_nothing_else(made: Any) -> None:
+    names = {str(path.relative_to(made.out)) for path in made.out.rglob("*") if path.is_file()}
+    policies = (
+        "policy1-persistence",
+        "policy2-mine-make",
+        "policy3-evil-img-src-x-onerror-console-error-2",
+    )
+    figures = ("figure1", "figure2", "turing_test", *policies)
+    assert names == {"report.html", "table.csv", "table.tex"} | {
+        f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png")
+    }
+
+
+def test_csv_holds_every_statistic_with_its_interval_in_full_precision(made: Any) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(made.report))))
+    assert [row["policy"] for row in rows] == [one.name for one in made.report.policies]
+    for row, one in zip(rows, made.report.policies, strict=True):
+        for view in ("covered", "common", "imputed"):
+            for name in STATISTICS:
+                value = getattr(one.support, view)[name]
+                column = name if view == "covered" else f"{view}_{name}"
+                cells = [row[f"{column}{end}"] for end in ("", "_low", "_high")]
+                expected = (
+                    ["", "", ""]
+                    if value is None
+                    else [repr(value.value), repr(value.low), repr(value.high)]
+                )
+                assert cells == expected
+    assert rows[2]["seeds"] == "0 1"
+    assert rows[0]["turing_auc"] == ""
+
+
+def test_the_best_of_a_column_is_the_highest_of_the_policies(made: Any) -> None:
+    report = made.report
+    values = [one.support.covered["coverage"].value for one in report.simulated]
+    marked = [is_best(report, one, "coverage") for one in report.policies]
+    assert marked == [False, *(value == max(values) for value in values)]
+
+
+def test_what_prints_the_same_is_best_too(made: Any) -> None:
+    def with_coverage(one: Any, value: float) -> Any:
+        covered = one.support.covered | {"coverage": Interval(value, 0, 1)}
+        return replace(one, support=replace(one.support, covered=covered))
+
+    a, b, c = made.report.simulated
+    report = replace(
+        made.report,
+        policies=(with_coverage(a, 0.5001), with_coverage(b, 0.5), with_coverage(c, 0.4)),
+    )
+    assert [is_best(report, one, "coverage") for one in report.policies] == [True, True, False]
+    alone = replace(report, policies=report.policies[:1])
+    assert not is_best(alone, alone.policies[0], "coverage")
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "text"),
+    [
+        (0.12345, "coverage", "0.123"),
+        (0.12345, "coverage_degradation", "+0.123"),
+        (-0.0001, "coverage_degradation", "0.000"),
+        (None, "coverage", "-"),
+    ],
+)
+def test_values_are_shown_with_three_decimals(value: float | None, name: str, text: str) -> None:
+    assert shown(value, name) == text
+
+
+def test_latex_escapes_names_marks_the_best_and_says_synthetic(made: Any) -> None:
+    latex = to_latex(made.report)
+    assert r"evil\$<img src=x onerror=console.error(2)>" in latex
+    assert r"\_mine:make" in latex
+    assert r"\textbf{" in latex
+    assert "students are synthetic" in latex
+    rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in rows} == {7}
+    assert "synthetic" not in to_latex(replace(made.report, synthetic=False))
+
+
+def test_svg_keeps_text_as_text_and_says_synthetic(made: Any) -> None:
+    for picture in pictures(made.report):
+        root = ElementTree.fromstring(picture.svg)
+        texts = " ".join("".join(one.itertext()) for one in root.iter() if one.tag.endswith("text"))
+        assert "synthetic" in texts
+        assert b"<dc:date>" not in picture.svg
+        assert picture.png.startswith(b"\x89PNG")
+    figure1 = (made.out / "figures" / "figure1.svg").read_text("utf-8")
+    for name in ("evil$&lt;img src=x", "persistence", " _mine:make"):
+        assert name in figure1
+
+
+def test_the_page_loads_nothing(page: str, document: Document) -> None:
+    for tag, attributes in document.elements:
+        assert tag not in ("iframe", "object", "embed", "base")
+        for name in ("src", "href", "xlink:href", "action", "srcset", "data"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("#", "data:")), (tag, target)
+    assert "@import" not in page
+    assert re.findall(r"url\((?!#)", page) == []
+
+
+def test_nothing_but_the_pages_own_script_and_style_may_run(document: Document) -> None:
+    [csp] = [
+        one["content"]
+        for one in document.all("meta")
+        if one.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert csp is not None
+    assert csp.startswith("default-src 'none'; ")
+
+    def allowed(directive: str, text: str) -> bool:
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        return f"{directive} 'sha256-{digest}';" in csp
+
+    [data, script] = document.texts["script"]
+    [style] = document.texts["style"]
+    assert allowed("script-src", script)
+    assert allowed("style-src", style)
+    assert not allowed("script-src", data)
+    assert "unsafe-eval" not in csp
+    # An attribute such as onclick would need 'unsafe-inline' for scripts.
+    assert "script-src-attr" not in csp
+    assert csp.count("unsafe-inline") == csp.count("style-src-attr 'unsafe-inline'") == 1
+
+
+def test_hostile_texts_are_data_and_no_markup(made: Any, page: str, document: Document) -> None:
+    assert len(document.all("script")) == 2
+    assert document.all("img") == []
+    assert not any(name.startswith("on") for _, one in document.elements for name in one)
+    [data, _] = document.texts["script"]
+    assert "<" not in data
+    assert json.loads(data) == json.loads(json.dumps(made.browser))
+    assert "</script><script>" not in page
+    assert "evil$&lt;img src=x" in page
+
+
+def test_a_reader_without_eyes_finds_the_way(document: Document) -> None:
+    [html] = document.all("html")
+    assert html["lang"] == "en"
+    for landmark in ("header", "nav", "main", "footer"):
+        assert document.all(landmark)
+    ids = Counter(one["id"] for _, one in document.elements if "id" in one)
+    assert {name for name, times in ids.items() if times > 1} == set()
+    assert all(one.get("scope") in ("row", "col", "colgroup") for one in document.all("th"))
+    for _, one in document.elements:
+        for pointer in ("aria-labelledby", "for"):
+            assert one.get(pointer) is None or one[pointer] in ids
+        href = one.get("href") or ""
+        assert not href.startswith("#") or href[1:] in ids
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+    assert all(one.get("aria-hidden") == "true" for one in document.all("svg"))
+    [status] = [one for _, one in document.elements if one.get("role") == "status"]
+    assert status["aria-live"] == "polite"
+
+
+def test_the_page_says_whether_the_course_is_synthetic(made: Any, page: str) -> None:
+    assert "Synthetic course" in page
+    real = render_page(replace(made.report, synthetic=False), made.browser)
+    assert "ynthetic" not in real.split("<script", 1)[0]
+
+
+def test_the_numbers_of_the_table_are_on_the_page(made: Any, page: str) -> None:
+    for one in made.report.policies:
+        for value in one.support.covered.values():
+            assert value is None or f"{abs(value.value):.3f}" in page
+
+
+def test_another_process_writes_the_same_bytes(tmp_path: Path, write_run: WriteRun) -> None:
+    """And another order of hashes; by the command line. Few steps spare the Turing test."""
+    runs = [write_run(tmp_path / name, name, steps=1) for name in ("persistence", EVIL)]
+    outs = []
+    for number in ("1", "2"):
+        out = tmp_path / f"out{number}"
+        command = [sys.executable, "-m", "novicegym", "report", *map(str, runs)]
+        command += ["--out", str(out), "--samples", "20", "--episodes", "5"]
+        environment = os.environ | {"PYTHONHASHSEED": number}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert "report.html" in done.stdout
+        outs.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()})
+    assert outs[0] == outs[1]
+    assert len(outs[0]) == 13
+
+
+def test_the_command_line_tells_what_is_no_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "novicegym", "report", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is not a run" in done.stderr
+    assert not (tmp_path / "report").exists()
