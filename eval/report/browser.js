@@ -15,15 +15,19 @@
 
   // ---- differences ----------------------------------------------------------------------
 
-  const MOST_CELLS = 4e6; // of the table of an alignment: a giant program shall not hang the page
+  // Of the table of an alignment: a giant program shall not hang the page.
+  const MOST_CELLS = 4e6;
+  const MOST_SIMILAR = 400;
 
-  // Pairs [i, j] of equal items in a longest common subsequence of two lists.
-  function common(a, b) {
+  const equal = (x, y) => x === y;
+
+  // Pairs [i, j] of the same items in a longest common subsequence of two lists.
+  function common(a, b, same = equal) {
     let head = 0;
-    while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
+    while (head < a.length && head < b.length && same(a[head], b[head])) head += 1;
     let tail = 0;
     const most = Math.min(a.length, b.length) - head;
-    while (tail < most && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
+    while (tail < most && same(a[a.length - 1 - tail], b[b.length - 1 - tail])) tail += 1;
     const pairs = [];
     for (let i = 0; i < head; i += 1) pairs.push([i, i]);
     const n = a.length - head - tail;
@@ -33,13 +37,13 @@
       const best = new Uint32Array((n + 1) * width);
       for (let i = n - 1; i >= 0; i -= 1) {
         for (let j = m - 1; j >= 0; j -= 1) {
-          best[i * width + j] = a[head + i] === b[head + j]
+          best[i * width + j] = same(a[head + i], b[head + j])
             ? best[(i + 1) * width + j + 1] + 1
             : Math.max(best[(i + 1) * width + j], best[i * width + j + 1]);
         }
       }
       for (let i = 0, j = 0; i < n && j < m;) {
-        if (a[head + i] === b[head + j]) pairs.push([head + i++, head + j++]);
+        if (same(a[head + i], b[head + j])) pairs.push([head + i++, head + j++]);
         else if (best[(i + 1) * width + j] >= best[i * width + j + 1]) i += 1;
         else j += 1;
       }
@@ -48,15 +52,33 @@
     return pairs;
   }
 
-  // Rows {left, right, same}: line numbers from 0, or null where a side has no line.
+  const tokens = (text) => text.match(/\w+|\s+|[^\w\s]/gu) || [];
+
+  // Whether two lines share half of what is written in them.
+  function similar(x, y) {
+    const [mine, theirs] = [x, y].map((text) => tokens(text).filter((one) => one.trim()));
+    return 4 * common(mine, theirs).length >= mine.length + theirs.length;
+  }
+
+  // Rows {left, right, same}: line numbers from 0, or null where a side has no line. Equal lines
+  // stand beside each other; between them, similar ones do; what is left is paired in its order.
   function align(a, b) {
     const rows = [];
-    let i = 0;
-    let j = 0;
-    for (const [x, y] of [...common(a, b), [a.length, b.length]]) {
+    let [i, j] = [0, 0];
+    const fill = (x, y) => {
       while (i < x || j < y) {
         rows.push({ left: i < x ? i++ : null, right: j < y ? j++ : null, same: false });
       }
+    };
+    for (const [x, y] of [...common(a, b), [a.length, b.length]]) {
+      const [from, to] = [i, j];
+      if ((x - i) * (y - j) <= MOST_SIMILAR) {
+        for (const [u, v] of common(a.slice(i, x), b.slice(j, y), similar)) {
+          fill(from + u, to + v);
+          rows.push({ left: i++, right: j++, same: false });
+        }
+      }
+      fill(x, y);
       if (x < a.length) rows.push({ left: i++, right: j++, same: true });
     }
     return rows;
@@ -64,13 +86,9 @@
 
   // The parts [text, differs] of a line that has another one as counterpart.
   function parts(line, other) {
-    const tokens = (text) => text.match(/\w+|\s+|[^\w\s]/gu) || [];
+    if (!similar(line, other)) return [[line, true]];
     const mine = tokens(line);
     const kept = new Set(common(mine, tokens(other)).map(([i]) => i));
-    let letters = 0;
-    for (const i of kept) letters += mine[i].trim().length;
-    // Lines with little in common are another line, not an edited one.
-    if (3 * letters < line.trim().length) return [[line, true]];
     const found = [];
     mine.forEach((token, i) => {
       const differs = !kept.has(i);
