@@ -18,6 +18,7 @@
   // Of the table of an alignment: a giant program shall not hang the page.
   const MOST_CELLS = 4e6;
   const MOST_SIMILAR = 400;
+  const MOST_TOKENS = 600;
 
   const equal = (x, y) => x === y;
 
@@ -57,6 +58,7 @@
   // Whether two lines share half of what is written in them.
   function similar(x, y) {
     const [mine, theirs] = [x, y].map((text) => tokens(text).filter((one) => one.trim()));
+    if (mine.length + theirs.length > MOST_TOKENS) return x === y;
     return 4 * common(mine, theirs).length >= mine.length + theirs.length;
   }
 

@@ -108,7 +108,7 @@ def test_a_language_model_is_sampled_as_asked(small_course, tmp_path: Path) -> N
     ("spec", "sampling", "message"),
     [
         ("persistence", {"temperature": 0.7}, "'persistence' does not sample"),
-        ("novice", {"top_p": 0.9}, "'novice' does not sample: .* hf:"),
+        ("novice", {"top_p": 0.9}, "'novice' does not sample: .*hf:"),
         ("my_agents:Mine", {"temperature": 0.7}, "'my_agents:Mine' does not sample"),
         ("hf:x", {"temperature": -1.0}, "temperature must be at least 0, got -1"),
         ("hf:x", {"temperature": math.nan}, "temperature must be at least 0, got nan"),
