@@ -72,7 +72,7 @@ _LANGUAGE_MODELS: dict[str, Callable[[str, int], Agent]] = {"hf": _transformers,
 
 
 def _require_its_format(model: str, fmt: DialogFormat) -> None:
-    trained = trained_format(find_model(model))
+    trained = trained_format(find_model(model), fmt)
     if trained is None or trained == replace(fmt, system_prompt=None):
         return
     raise UsageError(

@@ -116,3 +116,28 @@ def test_same_seed_same_interval_whatever_the_order_of_records() -> None:
 def test_one_student_is_too_few() -> None:
     with pytest.raises(UsageError, match="at least 2 students, got 1"):
         student_intervals([[step("a", 0.5), replace(step("a", 0.7), position=4)]])
+
+
+def test_difference_is_between_policies_on_the_same_draws_of_students() -> None:
+    """Students differ by far more than the policies do, who do so alike on all of them."""
+    rng = np.random.default_rng(4)
+    drawn = rng.random(30) / 2
+    low = [step(f"s{index}", value) for index, value in enumerate(drawn)]
+    high = [step(f"s{index}", value + 0.25) for index, value in enumerate(drawn)]
+    found = student_intervals([high], against=[low])
+    for name in ("grade_proximity", "codebleu"):
+        gain = found[name]
+        assert gain is not None
+        assert (gain.value, gain.low, gain.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert found["coverage"] is not None
+    assert found["coverage"].value == 0
+
+
+def test_no_difference_to_a_policy_that_has_no_counterpart_at_all() -> None:
+    there = [step(student, 0.5) for student in "abcd"]
+    silent = [step(student, None) for student in "abcd"]
+    found = student_intervals([there], against=[silent])
+    assert found["codebleu"] is None
+    coverage = found["coverage"]
+    assert coverage is not None
+    assert (coverage.low, coverage.value, coverage.high) == (1, 1, 1)
