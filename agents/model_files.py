@@ -142,15 +142,17 @@ def trained_context(files: ModelFiles) -> int | None:
     return context
 
 
-def trained_format(files: ModelFiles) -> DialogFormat | None:
-    """Return how the dialogs were written that a run trained its model on.
+def trained_format(files: ModelFiles, asked: DialogFormat) -> DialogFormat | None:
+    """Return how the dialogs must be written for a run's model, as it was trained; None for no run.
 
-    None for no run, and for one that saw correct programs alone.
+    asked: how they are to be written. Stages with and without feedback both start from a base,
+    so of a base the feedback is as asked.
     """
-    recipe = {} if files.run is None else read_config(files.run)["recipe"]
-    if recipe.get("stage") in (None, "base"):
+    if files.run is None:
         return None
-    return DialogFormat(recipe["code"], recipe["feedback"])
+    recipe = read_config(files.run)["recipe"]
+    feedback = asked.feedback if recipe["stage"] == "base" else recipe["feedback"]
+    return DialogFormat(recipe["code"], feedback)
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def check_sampling(spec: str, temperature: float, top_p: float) -> None:
 
 
 def _require_its_format(model: str, fmt: DialogFormat) -> None:
-    trained = trained_format(find_model(model))
+    trained = trained_format(find_model(model), fmt)
     if trained is None or trained == replace(fmt, system_prompt=None):
         return
     raise UsageError(

@@ -11,8 +11,8 @@ For each seed: a new model, `base` on the correct programs, `para` and `sft` fro
 `dapo` from sft, then a rollout of each by the paper's protocol beside persistence and retrieval.
 Every step is a command of novicegym's, printed before it runs; what is finished is not run again,
 so the same command goes on after Ctrl-C. At the end: the table with intervals by student (eval/
-bootstrap.py), seconds a step took, and the slope of DAPO's reward over its steps with the
-interval that drawing blocks of its steps anew gives.
+bootstrap.py), what the stages differ by on the same students, the seconds a step took, and what
+DAPO earns on the prefixes of its first pass when it meets them in its last.
 
 The slices bound the time on two cores: --train-trajectories and --test-trajectories are drawn by
 seed 0, whatever the seed of the model; DPO and DAPO learn from --preference-trajectories of them.
@@ -22,26 +22,42 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from novicegym.eval.bootstrap import METRICS, student_intervals
+from novicegym.eval.bootstrap import (
+    METRICS,
+    Difference,
+    Interval,
+    paired_differences,
+    student_intervals,
+)
 from novicegym.eval.metrics import score_steps
 from novicegym.eval.records import is_finished, read_records
+from novicegym.runs import open_run
 from novicegym.training.chain import INIT, PARENTS, PREFERENCE
+from novicegym.training.recipes import read_recipe, to_json
 from novicegym.training.tiny import SIZES
 
 BASELINES = ("persistence", "retrieval")
-BLOCK = 5
-"""Steps of DAPO that are drawn together."""
+COMPARED = (("sft", "base"), ("sft", "para"), ("dpo", "sft"), ("dapo", "sft"))
 
 
 def main() -> None:
     arguments = parse()
+    recipes = {stage: to_json(read_recipe(stage, arguments.recipe)) for stage in PARENTS}
+    settings = {
+        name: value for name, value in vars(arguments).items() if name not in ("out", "seeds")
+    }
+    for seed in arguments.seeds:
+        # What is there already was made with these settings, or the table would mix two.
+        open_run(arguments.out / f"seed{seed}", settings | {"kind": "chain", "recipes": recipes})
     for seed in arguments.seeds:
         for stage in (INIT, *PARENTS):
             train(arguments, seed, stage)
@@ -116,56 +132,72 @@ def run(out: Path, command: list[str]) -> None:
     told = ["novicegym", *command, "--out", str(out)]
     print("$", " ".join(f"'{part}'" if " " in part else part for part in told), flush=True)
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", *told], check=True)
-    seconds = time.monotonic() - started
-    with (out.parent / "seconds.jsonl").open("a") as file:
-        file.write(json.dumps({"step": out.name, "seconds": round(seconds, 1)}) + "\n")
+    process = subprocess.Popen([sys.executable, "-m", *told])
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process.wait()  # it has been told, too, and saves what it has
+        raise
+    finally:
+        seconds = round(time.monotonic() - started, 1)
+        with (out.parent / "seconds.jsonl").open("a") as file:
+            file.write(json.dumps({"step": out.name, "seconds": seconds}) + "\n")
+    if process.returncode:
+        raise SystemExit(process.returncode)
 
 
 def report(arguments: argparse.Namespace) -> None:
     folders = [arguments.out / f"seed{seed}" for seed in arguments.seeds]
+    runs = {
+        agent: [score_steps(read_records(folder / "rollouts" / agent)) for folder in folders]
+        for agent in (*BASELINES, *PARENTS)
+    }
     print(f"\n{'agent':<12}" + "".join(f"{name:>28}" for name in METRICS))
-    for agent in (*BASELINES, *PARENTS):
-        runs = [score_steps(read_records(folder / "rollouts" / agent)) for folder in folders]
-        cells = []
-        found = student_intervals(runs)
-        for interval in map(found.get, METRICS):
-            shown = "-"
-            if interval is not None:
-                shown = f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-            cells.append(f"{shown:>28}")
-        print(f"{agent:<12}" + "".join(cells))
+    for agent, played in runs.items():
+        found = student_intervals(played)
+        print(f"{agent:<12}" + "".join(shown(found[name]) for name in METRICS))
+    print("\nhow much higher, on the same students")
+    for one, other in COMPARED:
+        differences = paired_differences(runs[other], runs[one])
+        print(f"{one + ' - ' + other:<12}" + "".join(shown(differences[name]) for name in METRICS))
+    print()
     for folder in folders:
-        low, slope, high = reward_slope(folder / "dapo" / "metrics.jsonl")
-        print(
-            f"{folder.name}: DAPO's mean reward changes by {slope:+.3f} [{low:+.3f}, {high:+.3f}] "
-            "over the run"
-        )
+        print(f"{folder.name}: {gain_of_a_pass(folder / 'dapo')}")
+        seconds: dict[str, float] = defaultdict(float)
         for line in (folder / "seconds.jsonl").read_text().splitlines():
             step = json.loads(line)
-            print(f"{folder.name}: {step['step']} took {step['seconds']:,.0f} s")
+            seconds[step["step"]] += step["seconds"]
+        for name, taken in seconds.items():
+            print(f"{folder.name}: {name} took {taken:,.0f} s")
 
 
-def reward_slope(metrics: Path) -> tuple[float, float, float]:
-    """Return (low, value, high) of what a line through the rewards gains over the run.
+def shown(value: Interval | Difference | None) -> str:
+    interval = value.interval if isinstance(value, Difference) else value
+    if interval is None:
+        return f"{'-':>28}"
+    return f"{f'{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]':>28}"
 
-    Steps are drawn anew in blocks of neighbours: from one to the next the policy changes little.
+
+def gain_of_a_pass(run: Path) -> str:
+    """Return how much more DAPO earned on its prefixes in its last pass than in its first.
+
+    All passes read the prefixes in the same order, so that the difference of two steps is not
+    that of what they were asked. Its interval comes from drawing the pairs of steps anew.
     """
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    points = np.array(
-        [(line["step"], line["rollout/reward"]) for line in lines if "rollout/reward" in line]
-    )
-    span = np.ptp(points[:, 0])
-    rng = np.random.default_rng(0)
-    starts = np.arange(len(points) - BLOCK + 1)
-    drawn = []
-    for _ in range(1000):
-        chosen = rng.choice(starts, size=len(points) // BLOCK)
-        sample = points[(chosen[:, None] + np.arange(BLOCK)).ravel()]
-        if np.ptp(sample[:, 0]):
-            drawn.append(np.polyfit(*sample.T, 1)[0] * span)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rewards = np.array([line["rollout/reward"] for line in lines if "rollout/reward" in line])
+    passes = int(json.loads((run / "run.json").read_text())["recipe"]["epochs"])
+    steps = len(rewards) // max(1, passes)
+    if passes < 2 or not steps:
+        return "DAPO saw its prefixes once: nothing to compare its rewards with"
+    gains = rewards[-steps:] - rewards[:steps]
+    drawn = np.random.default_rng(0).choice(gains, size=(10_000, steps)).mean(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(low), float(np.polyfit(*points.T, 1)[0] * span), float(high)
+    return (
+        f"DAPO's mean reward on the same prefixes: {rewards[:steps].mean():+.3f} in pass 1, "
+        f"{gains.mean():+.3f} [{low:+.3f}, {high:+.3f}] more in pass {passes} ({steps} steps each)"
+    )
 
 
 if __name__ == "__main__":

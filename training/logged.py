@@ -19,6 +19,7 @@ from novicegym.grading.regrade import grade_trajectories, until_correct
 from novicegym.grading.verdict import Verdict
 
 _TRAJECTORIES_AT_ONCE = 64
+_PROGRAMS_AT_ONCE = 512
 _SOLVERS = "solutions"
 """Stands for a student where a dialog is nobody's."""
 
@@ -68,13 +69,14 @@ def solution_dialogs(
     *,
     seed: int = 0,
     without: Sequence[LoggedDialog] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[LoggedDialog]:
     """Return a dialog of each assignment, in which all its correct programs are handed in.
 
     Those that came with the assignment and those that students handed in, each text once, in an
     order drawn by the seed: all that a model learns from which knows the course, and no student.
     One after another, because the model will be asked in the middle of dialogs, too. without:
-    dialogs whose programs are left out.
+    dialogs whose programs are left out. progress: called with (programs graded, programs in all).
     """
     known = {(one.assignment_id, code) for one in without for code in one.codes}
     programs: dict[tuple[str, str], None] = {}
@@ -84,11 +86,15 @@ def solution_dialogs(
         for submission in trajectory.submissions:
             programs[(trajectory.assignment_id, submission.code)] = None
     asked = [one for one in programs if one not in known]
-    verdicts = grader.grade_batch([(course.assignment(name), code) for name, code in asked])
     correct: dict[str, list[tuple[str, Verdict]]] = defaultdict(list)
-    for (name, code), verdict in zip(asked, verdicts, strict=True):
-        if verdict.correct:
-            correct[name].append((code, verdict))
+    for first in range(0, len(asked), _PROGRAMS_AT_ONCE):
+        chunk = asked[first : first + _PROGRAMS_AT_ONCE]
+        verdicts = grader.grade_batch([(course.assignment(name), code) for name, code in chunk])
+        for (name, code), verdict in zip(chunk, verdicts, strict=True):
+            if verdict.correct:
+                correct[name].append((code, verdict))
+        if progress is not None:
+            progress(first + len(chunk), len(asked))
     rng = np.random.default_rng([seed, *b"solutions"])
     return [
         _dialog(

@@ -188,19 +188,28 @@ def _quieten() -> None:
 def _read_logs(
     recipe: Recipe, training: Course, validation: Course, grader: Grader, bar: Bar
 ) -> _Data:
+    parts: list[list[LoggedDialog]] = []
     if isinstance(recipe, BaseRecipe):
-        learnt = solution_dialogs(training, grader, recipe.format, seed=recipe.seed)
-        others = solution_dialogs(
-            validation, grader, recipe.format, seed=recipe.seed, without=learnt
-        )
-        parts = [learnt, others]
-        if not others:
+        learnt: list[LoggedDialog] = []
+        for part in (training, validation):
+            with bar("grading") as progress:
+                parts.append(
+                    solution_dialogs(
+                        part,
+                        grader,
+                        recipe.format,
+                        seed=recipe.seed,
+                        without=learnt,
+                        progress=progress,
+                    )
+                )
+            learnt = parts[0]
+        if not parts[1]:
             raise UsageError(
                 "every correct program of the students held out is one of the others', too: none "
                 f"is left to choose a checkpoint by; raise --set validation={recipe.validation}"
             )
     else:
-        parts = []
         # Episodes are played by those who train alone; no checkpoint is chosen.
         for part in (training,) if isinstance(recipe, DapoRecipe) else (training, validation):
             with bar("grading") as progress:
@@ -266,8 +275,8 @@ def _for_both(
         return training, make(data.logged[1])
     except UsageError as error:
         raise UsageError(
-            f"of the students held out to choose a checkpoint: {error} (--set validation="
-            f"{recipe.validation} is their share)"
+            f"of the students held out to choose a checkpoint: {error}; give a larger part of the "
+            "course, or hold out more in the chain's first stage (--set validation=SHARE)"
         ) from None
 
 
@@ -279,7 +288,7 @@ def _tell(out: Path, **parts: dict[str, Any]) -> None:
 
 def _require_format(recipe: Recipe, files: ModelFiles) -> None:
     """Refuse to go on with a model on dialogs written otherwise than its run's."""
-    trained = trained_format(files)
+    trained = trained_format(files, recipe.format)
     if trained is None or trained == recipe.format:
         return
     told = f"feedback={trained.feedback}", f"code={trained.code}"

@@ -64,8 +64,8 @@ SIZES = {
 }
 """By their parameters with a vocabulary of 2,048, 1M has 1.25.
 
-Heads have 64 dimensions: Qwen 3 normalizes queries and keys, so a narrower head can hardly look at
-one token alone, which copying takes.
+Heads have 64 dimensions: Qwen 3 normalizes queries and keys, which bounds how far a head can prefer
+one token to the others by the root of its width; copying takes a strong preference.
 """
 
 

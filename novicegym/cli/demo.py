@@ -19,7 +19,7 @@ _TRAINING, _TEST = "term:Fall 2024", "term:Spring 2025"
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("runs/demo"),
-    trajectories: Annotated[int, typer.Option(min=1, help="Trajectories to play.")] = 20,
+    trajectories: Annotated[int, typer.Option(min=1, help="Trajectories to play.")] = 12,
     train_on: Annotated[
         int,
         typer.Option(min=0, help="Trajectories to train students on, from scratch; 0 trains none."),
@@ -71,8 +71,8 @@ def _train(known: Course, count: int, out: Path, seed: int) -> dict[str, str]:
             f"no student is trained, {missing.name} is missing: pip install 'novicegym[train]'"
         )
         return {}
-    # So small a model gains nothing from a second thread, and threads wait for each other, twenty
-    # times as long, where a core has other work.
+    # So small a model gains little from a second thread, and threads wait for each other where a
+    # core has other work.
     torch.set_num_threads(1)
     trained = train_chain(known, out, trajectories=count, seed=seed, bar=progress_bar)
     return {name: f"hf:{folder}" for name, folder in trained.items()}

@@ -74,15 +74,15 @@ def train(
 
     A chain on two CPU cores:
 
-        novicegym model init --course cs1 --size 1M --out runs/init
+        novicegym model init --split 'term:Fall 2024' --size 1M --out runs/init
 
-        novicegym train base -r tiny -m runs/init -o runs/base
+        novicegym train base -r tiny --split 'term:Fall 2024' -m runs/init -o runs/base
 
-        novicegym train sft -r tiny -m runs/base -o runs/sft
+        novicegym train sft -r tiny --split 'term:Fall 2024' -m runs/base -o runs/sft
 
-        novicegym train dpo -r tiny -m runs/sft -o runs/dpo
+        novicegym train dpo -r tiny --split 'term:Fall 2024' -m runs/sft -o runs/dpo
 
-        novicegym rollout --agent hf:runs/dpo/model --out runs/dpo-rollout
+        novicegym rollout --agent hf:runs/dpo --split 'term:Spring 2025' --out runs/dpo-rollout
     """
     from novicegym.errors import UsageError
     from novicegym.training.recipes import explain, read_recipe

@@ -146,11 +146,13 @@ def test_a_runs_model_is_asked_as_it_was_trained(
         make_agent(spec, small_course, fmt=DialogFormat())
     own_words = DialogFormat(feedback="none", system_prompt="You are a student.")
     assert make_agent(spec, small_course, fmt=own_words).name == "para"
-    # The stage base saw no feedback at all.
+    # A base is where students with and without feedback both start.
     (run / "run.json").write_text(
         json.dumps({"kind": "training", "recipe": recipe | {"stage": "base"}})
     )
     make_agent(spec, small_course, fmt=DialogFormat())
+    with pytest.raises(UsageError, match="ask it so: --feedback full --code-format code"):
+        make_agent(spec, small_course, fmt=DialogFormat(code="dual"))
 
 
 def test_batch_that_does_not_fit_in_memory_is_halved(folder: Path, asked) -> None:

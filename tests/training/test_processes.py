@@ -142,6 +142,10 @@ def test_adapters_may_be_trained_beside_half_the_model_each(
     assert saved.keys() == expected.keys()
     for name, weight in expected.items():
         assert (saved[name] - weight).abs().max() < 1e-3
+    # An adapter that never moved is 0 here, and like any other that never moved.
+    assert max(weight.abs().max() for name, weight in expected.items() if "lora_B" in name) > 2e-3
+    # Was it sharded? Only then accelerate writes this.
+    assert list((runs["sharded"] / "checkpoints").glob("*/pytorch_model_fsdp*"))
 
 
 @pytest.mark.slow

@@ -536,7 +536,7 @@ def test_no_pairs_is_told_apart_for_those_who_train_and_those_held_out(
     with pytest.raises(
         UsageError,
         match=r"held out to choose a checkpoint: no preference pairs.*"
-        r"--set validation=0\.2",
+        r"give a larger part of the course",
     ):
         train("dpo", course=cut(held_out))
 
