@@ -8,7 +8,8 @@ thousand draws are one matrix product, whatever the number of records.
 
 Covered: intervals of any statistic of sums; the metrics of a policy, whose seeds share the
 students (the mean over its runs: the intervals say nothing of what other seeds would give);
-paired differences between two policies, and Holm's correction for many. Values are unrounded, whatever the metrics preset. Not covered: fewer than two students.
+paired differences between two policies, and Holm's correction for many. Values are unrounded,
+whatever the metrics preset. Not covered: fewer than two students.
 """
 
 from __future__ import annotations
