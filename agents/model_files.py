@@ -157,13 +157,17 @@ def trained_format(files: ModelFiles, asked: DialogFormat) -> DialogFormat | Non
 
 @contextmanager
 def loading(model: str) -> Iterator[None]:
-    """Tell in one line why a model cannot be loaded.
+    """Tell in one line why a model cannot be loaded; files that are here show no bar.
 
     Memory that does not suffice is left to the caller, who knows what needs less.
     """
     import torch
     from safetensors import SafetensorError
+    from transformers.utils import logging as transformers_logging
 
+    silent = Path(model).is_dir() and transformers_logging.is_progress_bar_enabled()
+    if silent:
+        transformers_logging.disable_progress_bar()
     try:
         yield
     except (UsageError, torch.OutOfMemoryError):
@@ -175,6 +179,9 @@ def loading(model: str) -> Iterator[None]:
             f"{model} is no directory here and cannot be loaded from the hub; "
             f"a local model directory works, too ({shortly(error)})"
         ) from None
+    finally:
+        if silent:
+            transformers_logging.enable_progress_bar()
 
 
 @contextmanager
@@ -192,4 +199,7 @@ def missing_extra(error: ImportError) -> UsageError:
 
 def shortly(error: Exception) -> str:
     """Return what an error of a library says as the start of one line."""
-    return " ".join(str(error).split())[:_SHOWN_CHARS] or type(error).__name__
+    told = " ".join(str(error).split())
+    if len(told) > _SHOWN_CHARS:
+        told = told[:_SHOWN_CHARS].rpartition(" ")[0] + " ..."
+    return told or type(error).__name__

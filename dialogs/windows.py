@@ -210,8 +210,8 @@ def fit_prompt(
         reserved = f" beside {reserve} reserved" if reserve else ""
         raise UsageError(
             f"the prompt of assignment {assignment_id!r} alone takes {size} tokens{reserved}, "
-            f"more than the budget of {budget}; raise the budget (a model's is its context) or "
-            "leave the assignment out"
+            f"more than the context of {budget}; raise the context (of a training stage: --set "
+            "context=TOKENS) or leave the assignment out"
         )
     return window
 

@@ -24,6 +24,9 @@ PREFERENCE = ("dpo", "dapo")
 _PASSES = {"dpo": "0.2", "dapo": "0.2"}
 """What they see of the trajectories here."""
 
+_CONTEXT = "1024"
+"""Half of the recipe's: so small a student often ends no turn, and fills a quarter of this."""
+
 
 def train_chain(
     course: Course, out: Path, *, trajectories: int, seed: int, bar: Bar
@@ -40,6 +43,7 @@ def train_chain(
     for stage, parent in PARENTS.items():
         # Validated when it ends: a stage takes about a minute.
         values = {"model": str(out / parent), "seed": str(seed), "checkpoints": "1"}
+        values["context"] = _CONTEXT
         if stage in _PASSES:
             values["epochs"] = _PASSES[stage]
         train(

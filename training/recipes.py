@@ -128,7 +128,9 @@ class ParaRecipe(Recipe):
     """The same without the grader's feedback (paper, section 4.1)."""
 
     stage: ClassVar[str] = "para"
-    feedback: Annotated[FeedbackLevel, "what the grader's turns say"] = "none"
+    feedback: Annotated[Literal["none"], "what the grader's turns say: nothing, or it is sft"] = (
+        "none"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

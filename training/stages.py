@@ -11,23 +11,31 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from novicegym.agents.model_files import MODEL, ModelFiles, find_model, trained_format
+from novicegym.agents.model_files import (
+    MODEL,
+    ModelFiles,
+    find_model,
+    trained_format,
+)
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
-from novicegym.courses.splits import draw_students, take_students
+from novicegym.courses.selection import Selection
+from novicegym.courses.splits import take_students
+from novicegym.dialogs.serialize import open_dialog
+from novicegym.dialogs.windows import fit_prompt
 from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
-from novicegym.runs import open_run, read_config, run_versions, write_atomically
+from novicegym.runs import open_run, read_config, write_atomically
 from novicegym.training.logged import LoggedDialog, logged_dialogs, solution_dialogs
 from novicegym.training.processes import first_process_first, is_first_process
+from novicegym.training.provenance import git_revision, held_out_students, trained_on, versions
 from novicegym.training.recipes import (
     BaseRecipe,
     DapoRecipe,
@@ -45,7 +53,6 @@ Bar: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], Non
 """Opens a progress bar of that name; what it yields is called with (done, in all)."""
 
 _Made = TypeVar("_Made")
-_VERSIONED = ("torch", "transformers", "trl", "peft", "datasets", "tokenizers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,15 @@ def train(
     """
     finished = out / MODEL
     begun = (out / "run.json").exists()
+    if not recipe.model:
+        raise UsageError(
+            "the recipe names no model to start from: --model DIRECTORY; `novicegym model init` "
+            "makes one"
+        )
     files = find_model(recipe.model)
     _require_format(recipe, files)
     before = {} if files.run is None else read_config(files.run)
-    held_out = _held_out(course, recipe, before)
+    held_out = held_out_students(course, recipe, before)
     validation, training = take_students(course, held_out)
     _require_both(recipe, training, validation)
     config = {
@@ -92,8 +104,9 @@ def train(
         "trajectories": len(training.trajectories),
         "validation_trajectories": len(validation.trajectories),
         "held_out": held_out,
-        "versions": run_versions(*_VERSIONED) | {"grader": GRADER_VERSION},
-        "git": _git_revision(),
+        "trained_on": trained_on(training, before),
+        "versions": versions() | {"grader": GRADER_VERSION},
+        "git": git_revision(),
     }
     with first_process_first():
         if is_first_process():
@@ -102,60 +115,73 @@ def train(
             open_run(out, config)
     if finished.exists():
         return finished
-    # Imported here: torch takes seconds, and every mistake above is told without it.
+    bar = bar if is_first_process() else _no_bar
+    try:
+        # What cannot be loaded and what has no room is told before anything is graded.
+        loaded = _load(recipe)
+        _require_room(recipe, loaded, course)
+        with first_process_first():  # the others find its verdicts in the store
+            data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
+        _fit(recipe, loaded, data, out, bar, resume)
+    except Exception as error:
+        if not begun and is_first_process() and _leaves_nothing(out, error):
+            shutil.rmtree(out)  # other settings may then go into the same folder
+        raise
+    return finished
+
+
+def _load(recipe: Recipe) -> LoadedModel:
+    """Load the model. Imported here: torch takes seconds, and many mistakes are told without it."""
     if recipe.backend == "unsloth":
         from novicegym.training.models import import_unsloth
 
         import_unsloth()
     _quieten()
-    from novicegym.training.fit import last_checkpoint, told_when_memory_is_short
-
-    bar = bar if is_first_process() else _no_bar
-    try:
-        with first_process_first():  # the others find its verdicts in the store
-            data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
-        with told_when_memory_is_short(recipe):
-            _fit(recipe, data, out, bar, resume)
-    except UsageError:
-        # Other settings may then go into the same folder; there is nothing to go on from.
-        if not begun and is_first_process() and last_checkpoint(out) is None:
-            shutil.rmtree(out)
-        raise
-    return finished
-
-
-def _fit(recipe: Recipe, data: _Data, out: Path, bar: Bar, resume: bool) -> None:
-    """Load the model and train it on the data."""
     import torch
 
-    from novicegym.training.fit import fit
-    from novicegym.training.models import load_model, precision_kept
+    from novicegym.training.fit import told_when_memory_is_short
+    from novicegym.training.models import load_model
 
     torch.manual_seed(recipe.seed)  # a new adapter starts from this state
-    loaded = load_model(
-        recipe.model,
-        adapter=recipe.adapter,
-        backend=recipe.backend,
-        lora_rank=recipe.lora_rank,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        context=recipe.context,
-    )
-    with precision_kept(loaded.model):
-        trainer = _make_trainer(recipe, loaded, data, out)
-    with bar(recipe.stage) as progress:
-        fit(trainer, out, out / MODEL, resume=resume, progress=progress)
+    with told_when_memory_is_short(recipe):
+        return load_model(
+            recipe.model,
+            adapter=recipe.adapter,
+            backend=recipe.backend,
+            lora_rank=recipe.lora_rank,
+            lora_alpha=recipe.lora_alpha,
+            lora_dropout=recipe.lora_dropout,
+            context=recipe.context,
+        )
 
 
-def _held_out(course: Course, recipe: Recipe, before: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the students held out: those of the run before, or drawn from the course.
+def _fit(
+    recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path, bar: Bar, resume: bool
+) -> None:
+    """Train the model on the data."""
+    from novicegym.training.fit import fit, told_when_memory_is_short
+    from novicegym.training.models import precision_kept
 
-    A later stage may be given a smaller part of the course: not all of them are in it then.
-    """
-    if before.get("course") == course.name and "held_out" in before:
-        inherited: list[str] = before["held_out"]
-        return inherited
-    return sorted(draw_students(course, recipe.validation, recipe.seed))
+    with told_when_memory_is_short(recipe):
+        with precision_kept(loaded.model):
+            trainer = _make_trainer(recipe, loaded, data, out)
+        with bar(recipe.stage) as progress:
+            fit(trainer, out, out / MODEL, resume=resume, progress=progress)
+
+
+def _leaves_nothing(out: Path, error: Exception) -> bool:
+    """Whether an error left nothing in the folder: to go on from, or that tells of it."""
+    from novicegym.training.fit import METRICS, last_checkpoint
+
+    told = isinstance(error, UsageError) or not (out / METRICS).exists()
+    return told and last_checkpoint(out) is None
+
+
+def _require_room(recipe: Recipe, loaded: LoadedModel, course: Course) -> None:
+    """Raise UsageError for an assignment that takes the whole context."""
+    for name in dict.fromkeys(pick.assignment_id for pick in Selection.everything(course).picks):
+        opened = open_dialog(course.assignment(name), recipe.format)
+        fit_prompt(opened, recipe.context, loaded.dialogs, name)
 
 
 def _require_both(recipe: Recipe, training: Course, validation: Course) -> None:
@@ -165,7 +191,7 @@ def _require_both(recipe: Recipe, training: Course, validation: Course) -> None:
     there, missing = ("all", "others") if validation.trajectories else ("none", "some of them")
     raise UsageError(
         f"{there} of the students in this part of the course were held out by the run that "
-        f"{recipe.model} comes from; take a part with {missing}"
+        f"{recipe.model} comes from (its run.json names them); take a part with {missing}"
     )
 
 
@@ -207,7 +233,9 @@ def _read_logs(
         if not parts[1]:
             raise UsageError(
                 "every correct program of the students held out is one of the others', too: none "
-                f"is left to choose a checkpoint by; raise --set validation={recipe.validation}"
+                f"is left to choose a checkpoint by; give a larger part of the course, hold out "
+                f"more than {recipe.validation} (--set validation=SHARE), or go without a base: "
+                "sft can start from the new model"
             )
     else:
         # Episodes are played by those who train alone; no checkpoint is chosen.
@@ -292,22 +320,10 @@ def _require_format(recipe: Recipe, files: ModelFiles) -> None:
     if trained is None or trained == recipe.format:
         return
     told = f"feedback={trained.feedback}", f"code={trained.code}"
+    to_do = f"add --set {' --set '.join(told)}"
+    if trained.feedback != recipe.feedback and isinstance(recipe, SftRecipe | ParaRecipe):
+        other = "para" if trained.feedback == "none" else "sft"
+        to_do = f"start from what it started from, or go on with `train {other}`"
     raise UsageError(
-        f"{files.run} was trained with {' and '.join(told)}, this recipe says otherwise; add "
-        f"--set {' --set '.join(told)}"
+        f"{files.run} was trained with {' and '.join(told)}, this recipe says otherwise; {to_do}"
     )
-
-
-def _git_revision() -> str | None:
-    """Return the revision of the sources that run, None where they are no checkout."""
-    here = Path(__file__)
-    git = ["git", "-C", str(here.parent)]
-    with suppress(OSError, subprocess.CalledProcessError):
-        # Installed into somebody's checkout they are none of its files.
-        subprocess.run(
-            [*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True
-        )
-        asked = [*git, "describe", "--always", "--dirty", "--abbrev=12"]
-        told = subprocess.run(asked, capture_output=True, text=True, check=True)
-        return told.stdout.strip()
-    return None

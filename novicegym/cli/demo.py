@@ -19,11 +19,11 @@ _TRAINING, _TEST = "term:Fall 2024", "term:Spring 2025"
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("runs/demo"),
-    trajectories: Annotated[int, typer.Option(min=1, help="Trajectories to play.")] = 12,
+    trajectories: Annotated[int, typer.Option(min=1, help="Trajectories to play.")] = 8,
     train_on: Annotated[
         int,
         typer.Option(min=0, help="Trajectories to train students on, from scratch; 0 trains none."),
-    ] = 60,
+    ] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of slices, agents and models.")] = 0,
 ) -> None:
     """Train students from scratch, play them and all other agents, and print the table.
@@ -64,16 +64,13 @@ def _train(known: Course, count: int, out: Path, seed: int) -> dict[str, str]:
     from novicegym.training.chain import train_chain
 
     try:
-        import torch
+        import torch  # noqa: F401
         import trl  # noqa: F401
     except ImportError as missing:
         ERR.print(
             f"no student is trained, {missing.name} is missing: pip install 'novicegym[train]'"
         )
         return {}
-    # So small a model gains little from a second thread, and threads wait for each other where a
-    # core has other work.
-    torch.set_num_threads(1)
     trained = train_chain(known, out, trajectories=count, seed=seed, bar=progress_bar)
     return {name: f"hf:{folder}" for name, folder in trained.items()}
 

@@ -8,6 +8,7 @@ import inspect
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -35,6 +36,8 @@ ERR = Console(
     width=None if sys.stderr.isatty() else 120,
 )
 
+_BETWEEN_LINES = 60.0
+"""Seconds from one line of progress in a log to the next."""
 _WIDE = 120
 """Columns of a terminal with room for explanations in tables."""
 
@@ -267,7 +270,13 @@ def _counts(counts: Counts) -> tuple[str, ...]:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with time left on stderr; yields update(done, total)."""
+    """Show a bar with time left on stderr; yields update(done, total).
+
+    Where stderr is no terminal it is a line a minute.
+    """
+    if not ERR.is_terminal:
+        yield _Lines(what)
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -285,6 +294,22 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=ERR, transient=not ERR.is_terminal) as progress:
+    with Progress(*columns, console=ERR) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class _Lines:
+    """Says in a log how far something is, once in a while."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._begun = what, time.monotonic()
+        self._next = self._begun + _BETWEEN_LINES
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _BETWEEN_LINES
+        minutes = (now - self._begun) / 60
+        ERR.print(f"{self._what}: {done:,} of {total:,} after {minutes:.0f} minutes")

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from novicegym.eval.table import ResultTable
 
 
+_MODELS = ("hf", "vllm")
+"""What names an agent that is a language model, before a colon."""
 Feedback = Annotated[
     str, typer.Option(help="How much the grader says: none (PARA), grade, summary or full.")
 ]
@@ -204,8 +206,10 @@ def rollout(
     elif (address, env_workers, model_replicas) != (None, None, None):
         raise UsageError("--address, --env-workers and --model-replicas go with --ray")
     whole = replace(logs, split=None).open(course)
+    played = take_splits(whole, logs.split)
+    _warn_of_trained_on(agent, played)
     play_agent(
-        take_splits(whole, logs.split),
+        played,
         take_splits(whole, learn_from),
         agent,
         out,
@@ -344,6 +348,27 @@ def _is_behind_api(agent: str) -> bool:
     return agent.startswith("openai:")
 
 
+def _warn_of_trained_on(agent: str, played: Course) -> None:
+    """Say so when a model is to sit in for students whose logs it has learnt."""
+    from novicegym.agents.model_files import find_model
+    from novicegym.courses.selection import Selection
+    from novicegym.runs import read_config
+
+    kind, _, model = agent.partition(":")
+    run = find_model(model).run if kind in _MODELS else None
+    config = {} if run is None else read_config(run)
+    if config.get("course") != played.name:
+        return
+    students = {pick.student_id for pick in Selection.everything(played).picks}
+    known = students.intersection(config.get("trained_on", ()))
+    if known:
+        ERR.print(
+            f"warning: {len(known):,} of the {len(students):,} students played are ones that "
+            f"{run} was trained on, so it may remember them; hold some out with --split "
+            "(students:0.2:seed=0:rest to train on, students:0.2:seed=0:first to play)"
+        )
+
+
 def _own_code(agent: str) -> str | None:
     """Return a hash of what makes an agent from outside: when it changes, it is another run.
 
@@ -355,7 +380,7 @@ def _own_code(agent: str) -> str | None:
     module, colon, rest = agent.partition(":")
     if not colon or _is_behind_api(agent):
         return None
-    if module in ("hf", "vllm"):
+    if module in _MODELS:
         folder = Path(find_model(rest).named)
         return _model_hash(folder) if folder.is_dir() else None
     spec = importlib.util.find_spec(module)

@@ -101,6 +101,7 @@ def train(
         raise UsageError("--out names the folder of the run")
     from novicegym.training.processes import is_first_process
     from novicegym.training.stages import train as run_stage
+    from novicegym.training.summary import summarize
 
     trained = run_stage(
         wanted,
@@ -111,4 +112,6 @@ def train(
         resume=resume,
     )
     if is_first_process():
-        ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{trained} ...")
+        for line in summarize(out):
+            ERR.print(line)
+        ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{out} ...")

@@ -90,7 +90,8 @@ def test_a_language_model_is_sampled_as_asked(small_course, tmp_path: Path) -> N
     size = ModelSize(hidden=32, layers=1, heads=2, key_value_heads=1, head_dim=16, intermediate=32)
     write_model(course_texts(small_course), tmp_path / "tiny", size, vocabulary=400, seed=0)
     config = tmp_path / "tiny" / "config.json"  # an answer is a quarter of the context at most
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 2000}))
+    shorter = json.loads(config.read_text()) | {"max_position_embeddings": 2000}
+    config.write_text(json.dumps(shorter))
     dialog = open_dialog(small_course.assignments["add"], DialogFormat())
     info = {"student_id": "s", "assignment_id": "add", "position": 0, "step": 0}
 

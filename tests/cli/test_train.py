@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_show_needs_no_extra() -> None:
         ),
         (("dpo", "--set", "beta=much", "--show"), "--set: beta is a number, got 'much'"),
         (("sft", "-o", "OUT", "-m", "OUT/none"), "there is no model directory"),
+        (("sft", "-o", "OUT", "-r", "tiny"), "the recipe names no model to start from: --model"),
+        (("para", "--set", "feedback=full", "--show"), "feedback is one of none; got 'full'"),
     ],
 )
 def test_a_mistake_is_told(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
@@ -89,9 +92,10 @@ def test_from_a_new_model_to_a_student(tmp_path: Path) -> None:
     assert "Warning" not in trained.stderr
     assert trained.stdout == ""
     last = trained.stderr.splitlines()[-1]
-    assert last == (
-        f"the model is in {out}/model; try it: novicegym rollout --agent hf:{out}/model ..."
-    )
+    assert last == f"the model is in {out}/model; try it: novicegym rollout --agent hf:{out} ..."
+    assert re.search(r"^training: \d+ rows.*; validation: \d+ rows", trained.stderr, re.MULTILINE)
+    assert re.search(r"^held-out loss \d\.\d+ at step \d+ of \d+,", trained.stderr, re.MULTILINE)
+    assert "\n\n" not in trained.stderr, "no bars where there is no terminal"
     config = json.loads((out / "run.json").read_text())
     assert config["source"]["split"] == ["trajectories:6"]
     assert config["recipe"]["context"] == 2048  # the recipe's
@@ -105,5 +109,15 @@ def test_from_a_new_model_to_a_student(tmp_path: Path) -> None:
     )
     other = novicegym(*command, "--set", "seed=1", "--resume")
     assert other.returncode == 2
-    assert "other settings (held_out, recipe.seed)" in other.stderr.splitlines()[-1]
+    assert "other settings (held_out, recipe.seed, trained_on)" in other.stderr.splitlines()[-1]
     assert novicegym(*command, "--resume").returncode == 0
+
+    # Refused once the model is loaded, for a folder that holds something else.
+    rollout = ("rollout", "--agent", f"hf:{out}", "--out", tmp_path / "init")
+    known = novicegym(*rollout, *COURSE)
+    assert f"warning: {len(config['trained_on'])} of the " in known.stderr
+    assert "Loading weights" not in known.stderr
+    assert known.stderr.splitlines()[-1].endswith("choose another --out")
+    unknown = novicegym(*rollout, "--split", "term:Spring 2025", "--split", "trajectories:6")
+    assert "warning" not in unknown.stderr
+    assert unknown.returncode == 2

@@ -318,7 +318,7 @@ def test_a_window_shares_no_message_with_its_dialog() -> None:
 
 def test_a_prompt_that_cannot_fit_names_the_assignment_and_the_sizes() -> None:
     assert fit_window(FIVE, 19, FLAT) is None
-    with pytest.raises(UsageError, match=r"'mean' alone takes 22 tokens beside 8 .* budget of 29"):
+    with pytest.raises(UsageError, match=r"'mean' alone takes 22 tokens beside 8 .* context of 29"):
         fit_prompt(FIVE[:4], 29, FLAT, "mean", reserve=8)
     assert fit_prompt(FIVE[:4], 30, FLAT, "mean", reserve=8).tokens == 22
 

@@ -398,13 +398,13 @@ def test_a_finished_run_is_left_alone(train: Train, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds a run; go on with --resume, or choose another"):
         train("sft", out=run)
     with pytest.raises(
-        UsageError, match=r"other settings \(held_out, recipe.epochs, recipe.seed\)"
+        UsageError, match=r"other settings \(held_out, recipe.epochs, recipe.seed, trained_on\)"
     ):
         train("sft", out=run, resume=True, epochs=2, seed=1)
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-@pytest.mark.parametrize("stage", ["para", "dpo", "dapo"])
+@pytest.mark.parametrize("stage", ["sft", "dpo", "dapo"])
 def test_a_later_stage_holds_out_whom_the_first_did_whatever_part_it_is_given(
     stage: str, sft: Path, school: Course, train: Train, trainers: list[Any], tmp_path: Path
 ) -> None:
@@ -412,10 +412,11 @@ def test_a_later_stage_holds_out_whom_the_first_did_whatever_part_it_is_given(
     assert held_out == {one.student_id for one in split_students(school, 0.2, 0)[0].trajectories}
     students = sorted({one.student_id for one in school.trajectories} - held_out)
     part, _ = take_students(school, [*students[:3], min(held_out)])
-    feedback = {"feedback": "full"} if stage == "para" else {}
-    train(stage, model=sft, course=part, seed=5, out=tmp_path / stage, **feedback)
+    train(stage, model=sft, course=part, seed=5, out=tmp_path / stage)
     run = json.loads((tmp_path / stage / "run.json").read_text())
     assert set(run["held_out"]) == held_out, "known to the stages after it"
+    everyone = {one.student_id for one in school.trajectories}
+    assert set(run["trained_on"]) == everyone - held_out, "known, too: by those before it"
     assert (run["trajectories"], run["validation_trajectories"]) == (6, 2)
     if stage == "dapo":
         starts = trainers[0].rollout_func.starts
@@ -544,15 +545,45 @@ def test_no_pairs_is_told_apart_for_those_who_train_and_those_held_out(
 def test_base_says_when_nobody_else_wrote_a_program_of_their_own(
     train: Train, small_course: Course
 ) -> None:
-    with pytest.raises(UsageError, match="none is left to choose a checkpoint by; raise"):
+    with pytest.raises(
+        UsageError, match=r"none is left to choose a checkpoint by; .* without a base"
+    ):
         train("base", course=small_course)
 
 
-def test_unsloth_without_a_gpu_is_an_error(train: Train) -> None:
+def test_unsloth_without_a_gpu_is_an_error(train: Train, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(UsageError, match="unsloth needs a CUDA GPU"):
-        train("sft", backend="unsloth", adapter="lora")
+        train("sft", backend="unsloth", adapter="lora", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "the corrected command may take it"
+
+
+def test_a_crash_before_the_first_step_leaves_no_folder(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: Any, **__: Any) -> None:
+        raise KeyError("grading")
+
+    monkeypatch.setattr(stages, "logged_dialogs", crash)
+    with pytest.raises(KeyError):
+        train("sft", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_be_loaded_or_has_no_room_is_told_before_anything_is_graded(
+    train: Train, lora: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def graded(*_: Any, **__: Any) -> None:
+        raise AssertionError("graded")
+
+    monkeypatch.setattr(stages, "logged_dialogs", graded)
+    with pytest.raises(UsageError, match="context"):
+        train("sft", context=64)
+    with pytest.raises(UsageError, match="reads at most"):
+        train("sft", context=1 << 20)
+    with pytest.raises(UsageError, match="holds an adapter"):
+        train("sft", model=lora)
 
 
 def test_a_run_stands_for_its_model_if_it_is_there_and_speaks_alike(
@@ -568,6 +599,8 @@ def test_a_run_stands_for_its_model_if_it_is_there_and_speaks_alike(
             train("dpo", model=named, feedback="none")
         with pytest.raises(UsageError, match="code=code"):
             train("dpo", model=named, code="dual")
+        with pytest.raises(UsageError, match=r"start from what it started from, .* `train sft`"):
+            train("para", model=named)
     train("sft", out=tmp_path / "unfinished")
     with pytest.raises(UsageError, match="unfinished holds no model: its training has not ended"):
         train("dpo", model=tmp_path / "unfinished")
