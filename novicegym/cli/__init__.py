@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from novicegym import __version__
-from novicegym.cli import cache, compare, course, demo, model, play, report, sandbox, train
+from novicegym.cli import (
+    cache,
+    compare,
+    course,
+    demo,
+    grade,
+    model,
+    report,
+    rollout,
+    sandbox,
+    table,
+    train,
+)
 from novicegym.errors import AgentError, GraderError, NovicegymError
 
 app = typer.Typer(
@@ -57,9 +69,9 @@ app.add_typer(course.app, name="course")
 app.add_typer(model.app, name="model")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(cache.app, name="cache")
-app.command("grade")(play.grade)
-app.command("rollout")(play.rollout)
-app.command("table")(play.table)
+app.command("grade")(grade.grade)
+app.command("rollout")(rollout.rollout)
+app.command("table")(table.table)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)

@@ -56,7 +56,7 @@ def compare(
     Both were played from the same starts. Differences are paired by student: 95 % intervals by
     drawing students anew, p values adjusted for all rows (Holm).
     """
-    from novicegym.cli.play import has_codebleu
+    from novicegym.cli.table import has_codebleu
     from novicegym.eval.compare import compare_policies
     from novicegym.eval.records import read_records
 

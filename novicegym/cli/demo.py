@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from novicegym.cli.options import ERR, OUT, progress_bar, take_splits
-from novicegym.cli.play import play_agent, tabulate
+from novicegym.cli.rollout import play_agent
+from novicegym.cli.table import tabulate
 
 if TYPE_CHECKING:
     from novicegym.courses.model import Course

@@ -116,6 +116,9 @@ Split = Annotated[
         "before left.",
     ),
 ]
+Feedback = Annotated[
+    str, typer.Option(help="How much the grader says: none (PARA), grade, summary or full.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 

@@ -1,10 +1,9 @@
-"""`novicegym grade`, `rollout` and `table`: the main job."""
+"""`novicegym rollout`: an agent in the students' seats."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,97 +16,21 @@ import typer
 
 from novicegym.cli.options import (
     ERR,
-    OUT,
-    Columns,
     CourseOption,
-    Json,
+    Feedback,
     LogOptions,
-    ReaderOptions,
-    Tests,
     progress_bar,
     take_splits,
     takes_logs,
 )
-from novicegym.errors import UsageError, unknown_name
+from novicegym.errors import UsageError
 
 if TYPE_CHECKING:
     from novicegym.courses.model import Course
     from novicegym.eval.episodes import RolloutProtocol
-    from novicegym.eval.table import ResultTable
-
 
 _MODELS = ("hf", "vllm")
 """What names an agent that is a language model, before a colon."""
-Feedback = Annotated[
-    str, typer.Option(help="How much the grader says: none (PARA), grade, summary or full.")
-]
-
-
-def grade(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The program; - for stdin.")],
-    assignment: Annotated[
-        str, typer.Option("--assignment", "-a", help="Id of the assignment.", show_default=False)
-    ],
-    course: CourseOption = "cs1",
-    tests: Tests = None,
-    columns: Columns = None,
-    reader: ReaderOptions = None,
-    feedback: Feedback = "full",
-    twice: Annotated[
-        bool,
-        typer.Option(
-            "--twice", help="Run the program two times, and say so when the verdicts differ."
-        ),
-    ] = False,
-    cpu_seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="End the program after this much CPU time, 0.01 to 10, all tests together "
-            "(default: ten times what the first solution needs, without one 0.5).",
-            show_default=False,
-        ),
-    ] = None,
-    require: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUNG",
-            help="Refuse to grade in a weaker sandbox than this; from the strongest: full, "
-            "no-landlock, no-namespaces, limits-only, not-a-sandbox (default: $NOVICEGYM_SANDBOX, "
-            "else no-namespaces). `novicegym sandbox check` says which one this machine has.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Grade one program and print the feedback. Exit 0 when fully correct, 1 when not."""
-    from novicegym.envs.render import printable
-    from novicegym.grading.feedback import FEEDBACK_LEVELS, render_feedback
-    from novicegym.grading.grader import Grader, Limits
-    from novicegym.grading.rungs import required_rung
-    from novicegym.grading.store import default_store
-
-    if feedback not in FEEDBACK_LEVELS:
-        raise unknown_name("feedback level", feedback, FEEDBACK_LEVELS)
-    if cpu_seconds is not None and not 0.01 <= cpu_seconds <= 10:
-        raise UsageError(f"--cpu-seconds takes 0.01 to 10, got {cpu_seconds:g}")
-    code = _read_program(file)
-    opened = LogOptions(tests=tests, columns=columns, reader=reader).open(course, quiet=True)
-    with Grader(
-        workers=1,
-        limits=Limits(cpu_seconds=cpu_seconds),
-        store=None if twice else default_store(),  # a stored verdict would not be run at all
-        require=required_rung(require),
-        twice=twice,
-    ) as grader:
-        verdict = grader.grade(opened.assignment(assignment), code)
-    if not verdict.stable:
-        ERR.print("not stable: a second run of the program gave another verdict")
-    if as_json:
-        print(json.dumps(verdict.to_json(), indent=2))
-    else:
-        print(printable(render_feedback(verdict, feedback)))
-    if not verdict.correct:
-        raise typer.Exit(1)
 
 
 @takes_logs
@@ -222,35 +145,6 @@ def rollout(
         top_p=top_p,
     )
     ERR.print(f"records are in {out}; print them with: novicegym table {out}")
-
-
-def table(
-    runs: Annotated[list[Path], typer.Argument(help="Folders made by `novicegym rollout`.")],
-    preset: Annotated[
-        str,
-        typer.Option(help="paper: unrounded, micro coverage; published: the released code's."),
-    ] = "paper",
-    as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
-) -> None:
-    """Print how close each agent comes to the students.
-
-    Cov: share of the students' submissions that the agent has a counterpart to. GP: 1 minus the
-    distance of the grades. CB: CodeBLEU. Each averaged over the steps k; the degradation is
-    the mean of m_k - m_1 over the later steps.
-    """
-    if as_json + as_csv + as_markdown > 1:
-        raise UsageError("choose one of --json, --csv and --markdown")
-    results = tabulate(runs, preset)
-    if as_json:
-        print(json.dumps(results.to_json(), indent=2))
-    elif as_csv:
-        print(results.to_csv(), end="")
-    elif as_markdown:
-        print(results.to_markdown())
-    else:
-        OUT.print(results.to_rich())
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,42 +290,3 @@ def _model_hash(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def tabulate(runs: list[Path], preset: str) -> ResultTable:
-    """Return the table of runs, with CodeBLEU where it is installed."""
-    from novicegym.eval.records import read_records
-    from novicegym.eval.table import make_table
-
-    tables = [read_records(run) for run in runs]
-    with_codebleu = has_codebleu()
-    with progress_bar("CodeBLEU") as update:
-        return make_table(
-            tables,
-            names=list(map(str, runs)),
-            preset=preset,
-            with_codebleu=with_codebleu,
-            workers=2,
-            progress=update,
-        )
-
-
-def has_codebleu() -> bool:
-    """Return whether CodeBLEU is installed; tell on stderr what is missing."""
-    from novicegym.rewards.codebleu import require_codebleu
-
-    try:
-        require_codebleu()
-    except UsageError as missing:
-        ERR.print(f"CodeBLEU is left out: {missing}")
-        return False
-    return True
-
-
-def _read_program(file: str) -> str:
-    try:
-        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 text (byte {error.start})") from None
