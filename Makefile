@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit slow clean
+.PHONY: demo test lint types unit chromium slow clean
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
@@ -21,8 +21,14 @@ types: $(VENV)/.installed
 	$(BIN)/pip install -q --no-deps --no-build-isolation --target build/installed .
 	cd build && MYPYPATH=installed ../$(BIN)/mypy --config-file ../pyproject.toml -p novicegym
 
-unit: $(VENV)/.installed
+unit: $(VENV)/.installed chromium
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The tests of the report's page need a browser, and are skipped where there is none.
+chromium:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null; } || \
+	    echo "chromium is not installed: the report's page is not tested"
 
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

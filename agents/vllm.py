@@ -12,10 +12,11 @@ promises only where it is told to (its setting VLLM_BATCH_INVARIANT).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from novicegym.agents.base import Asked
 from novicegym.agents.language_model import (
     COMPLETION,
     CONTEXT,
@@ -122,30 +123,51 @@ class VllmAgent:
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the model's answers. Raises UsageError for a prompt that does not fit."""
-        from vllm import SamplingParams
-
-        prompts = [
-            prompt_ids(self._dialogs, dialog, info, self._context, self._completion)
-            for dialog, info in zip(dialogs, infos, strict=True)
-        ]
-        sampling = [
-            SamplingParams(
-                temperature=self._temperature,
-                top_p=self._top_p,
-                seed=sampling_seed(self._seed, info),
-                max_tokens=self._completion,
-                stop_token_ids=[self._dialogs.end_id],
-                detokenize=False,
-            )
-            for info in infos
-        ]
         outputs = self._engine.generate(
-            [{"prompt_token_ids": ids} for ids in prompts],
-            sampling_params=sampling,
+            [self._prompt(dialog, info) for dialog, info in zip(dialogs, infos, strict=True)],
+            sampling_params=[self._sampling(info) for info in infos],
             use_tqdm=False,
             lora_request=self._adapter,
         )
         return [self._dialogs.text(output.outputs[0].token_ids) for output in outputs]
+
+    def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
+        """Answer dialogs as they come (`StreamingAgent`); vLLM refills its batch at each step."""
+        engine = self._engine.llm_engine
+        while True:
+            is_idle = not engine.has_unfinished_requests()
+            asked = take(is_idle)
+            if is_idle and not asked:
+                return
+            for ticket, dialog, info in asked:
+                engine.add_request(
+                    str(ticket),
+                    self._prompt(dialog, info),
+                    self._sampling(info),
+                    lora_request=self._adapter,
+                )
+            ended = [output for output in engine.step() if output.finished]
+            if ended:
+                yield [
+                    (int(one.request_id), self._dialogs.text(one.outputs[0].token_ids))
+                    for one in ended
+                ]
+
+    def _prompt(self, dialog: Dialog, info: Mapping[str, Any]) -> dict[str, list[int]]:
+        ids = prompt_ids(self._dialogs, dialog, info, self._context, self._completion)
+        return {"prompt_token_ids": ids}
+
+    def _sampling(self, info: Mapping[str, Any]) -> Any:
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            temperature=self._temperature,
+            top_p=self._top_p,
+            seed=sampling_seed(self._seed, info),
+            max_tokens=self._completion,
+            stop_token_ids=[self._dialogs.end_id],
+            detokenize=False,
+        )
 
 
 def _room_for(adapter: str) -> int:

@@ -10,7 +10,7 @@ a replica of its own, which is asked for 64 submissions at a time. The ways take
 
 Rates are those from the first shard of 32 trajectories to the last: starting Ray and its processes
 takes seconds, once a run, which are told apart. "over local" is what a graded submission costs more
-than in one process with one grading process.
+than in one process with one grading process; "own CPU" what the process that was started takes.
 
 --memory: the largest memory of the processes of a rollout of 10^3, 10^4 and 10^5 episodes, on
 copies of the course kept on disk; in a process of its own each.
@@ -22,6 +22,7 @@ import argparse
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,10 +66,11 @@ class Watch:
     """When shards were done."""
 
     begun: float = field(default_factory=time.monotonic)
-    seen: list[tuple[float, int]] = field(default_factory=list)
+    seen: list[tuple[float, float, int]] = field(default_factory=list)
+    """Seconds, seconds of CPU of this process, trajectories done."""
 
     def __call__(self, done: int, total: int) -> None:
-        self.seen.append((time.monotonic(), done))
+        self.seen.append((time.monotonic(), time.process_time(), done))
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Timing:
     """A second."""
     submissions: float
     """A second, graded."""
+    own: float
+    """CPU seconds of this process a shard: of a driver, all that it does on Ray."""
 
 
 def play_local(workers: int) -> Callable[[Course, Path, Watch], None]:
@@ -125,11 +129,16 @@ def timed(course: Course, play: Callable[[Course, Path, Watch], None]) -> Timing
         names = ("student_id", "assignment_id", "position")
         episodes = len(set(zip(*(records.column(one).to_pylist() for one in names), strict=True)))
         graded = len(records) - records.column("generated_code").null_count
-    (begin, first), (end, last) = watch.seen[0], watch.seen[-1]
+    (begin, cpu_then, first), (end, cpu_now, last) = watch.seen[0], watch.seen[-1]
     # Workers finish shards in any order: what the first one held is an average share.
     share = (last - first) / len(course.trajectories)
     seconds = end - begin
-    return Timing(begin - watch.begun, episodes * share / seconds, graded * share / seconds)
+    return Timing(
+        start=begin - watch.begun,
+        episodes=episodes * share / seconds,
+        submissions=graded * share / seconds,
+        own=(cpu_now - cpu_then) / (len(watch.seen) - 1),
+    )
 
 
 def compare(spec: str, trajectories: int, repeats: int) -> None:
@@ -145,18 +154,21 @@ def compare(spec: str, trajectories: int, repeats: int) -> None:
         name: Timing(
             *(
                 statistics.median(getattr(one, part) for one in timings)
-                for part in ("start", "episodes", "submissions")
+                for part in ("start", "episodes", "submissions", "own")
             )
         )
         for name, timings in found.items()
     }
     alone = middle["local, 1 grading process"].submissions
-    print(f"{'':<28}{'episodes/s':>12}{'graded/s':>10}{'over local':>12}{'start':>9}")
+    print(
+        f"{'':<28}{'episodes/s':>12}{'graded/s':>10}{'over local':>12}{'own CPU':>15}{'start':>9}"
+    )
     for name, one in middle.items():
         over = 1e3 * (1 / one.submissions - 1 / alone)
         shown = f"{over:+.2f} ms" if ", 1 " in name.partition(" worker")[0] else ""
         print(
-            f"{name:<28}{one.episodes:>12.1f}{one.submissions:>10.0f}{shown:>12}{one.start:>7.1f} s"
+            f"{name:<28}{one.episodes:>12.1f}{one.submissions:>10.0f}{shown:>12}"
+            f"{1e3 * one.own:>6.0f} ms/shard{one.start:>7.1f} s"
         )
     for ending in ("", ", 1 replica"):
         one, two = (middle[f"Ray, {n}{ending}"] for n in ("1 worker", "2 workers"))
@@ -196,6 +208,8 @@ def largest_memory(folder: str, on_ray: bool, told: Any) -> None:
     if on_ray:
         import ray
 
+        # Its processes cannot import the module of a script.
+        ray.cloudpickle.register_pickle_by_value(sys.modules[Instant.__module__])
         ray.init("local", include_dashboard=False, log_to_driver=False)
         rollout_on_ray(course, Instant, out, env_workers=1, **settings)
     else:
@@ -211,7 +225,7 @@ def ray_workers() -> Iterator[int]:
                 title = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if title.startswith(b"ray::_EnvWorker"):
+            if title.startswith(b"ray::_play"):
                 yield int(entry.name)
 
 

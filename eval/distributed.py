@@ -1,14 +1,14 @@
 """Rollouts on many processes and machines, by Ray: the same records as in one process.
 
-Env workers play shards of trajectories: each grades on its own core and asks a model replica for
-the next submissions of all its episodes. An episode whose answer is there goes on, whatever the
-others wait for. Agents that only look things up need no replica: every worker has its own.
+A shard of trajectories is a Ray task: it grades on a core of its own and asks a model replica, a
+Ray actor, for the next submissions of all its episodes. An episode whose answer is there goes on,
+whatever the others wait for. Agents that only look things up need no replica: every env worker,
+as the processes are called that tasks run in, has its own.
 
-Workers and replicas are Ray actors, and what dies is started again by Ray and given its work
-again, on another machine if need be; a shard that was half played is played anew, and since a
-policy's answers depend on the dialog and the seed, to the same records. This process writes the
-shards as they come, each as a whole. So a run that was killed goes on where it was, here or in
-`novicegym.eval.rollouts`, and machines need no common file system.
+What dies, Ray starts again, a task on any machine that has a core; a shard that was half played is
+played anew, and since a policy's answers depend on the dialog and the seed, to the same records.
+This process writes the shards as they come, each as a whole. So a run that was killed goes on
+where it was, here or in `novicegym.eval.rollouts`, and machines need no common file system.
 
 Covered: one machine, and a running cluster by its address. Not covered: starting a cluster.
 """
@@ -20,13 +20,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from novicegym.agents.base import Agent
 from novicegym.courses.model import Course, Trajectory
 from novicegym.envs.episode import Episode
-from novicegym.errors import UsageError
+from novicegym.errors import GraderError, UsageError
 from novicegym.eval.episodes import (
     PROTOCOLS,
     Desk,
@@ -43,8 +45,10 @@ from novicegym.grading.store import default_store
 
 _TRIES = 5
 """How often a shard is begun anew because a process died that it needs."""
+_PATIENCE = 5.0
+"""Seconds that a shard waits for more replicas when one is there."""
 _CALLS = 4
-"""Batches that a worker has asked for and not got yet, at most."""
+"""Batches that a shard has asked a replica for and not got yet, at most."""
 
 
 def rollout_on_ray(
@@ -97,19 +101,20 @@ def rollout_on_ray(
         name = ray.get(replicas[0].name.remote()) if replicas else make_agent().name
         run = open_rollout(course, name, out, protocol=protocol, seed=seed, source=source)
         assignments = ray.put(replace(course, trajectories=()))
-        workers = [
-            ray.remote(_EnvWorker)
-            .options(
-                num_cpus=1,
-                max_restarts=-1,
-                max_task_retries=_TRIES,
-                scheduling_strategy="SPREAD",
-            )
-            .remote([assignments, made], replicas, batch_size, protocol, dict(run.told))
-            for _ in range(env_workers)
-        ]
+        play = ray.remote(_play).options(
+            num_cpus=1,
+            max_retries=_TRIES,
+            retry_exceptions=[ray.exceptions.RayActorError],
+            scheduling_strategy="SPREAD",
+        )
+        settings = replicas, batch_size, protocol, dict(run.told)
         done, total = run.done(), len(course.trajectories)
-        for shard, encoded in _played(ray, workers, run.missing()):
+        for shard, encoded in _played(
+            ray,
+            lambda shard: play.remote([assignments, made], shard.trajectories, *settings),
+            run.missing(),
+            env_workers,
+        ):
             write_shard(out, shard.index, encoded)
             done += len(shard.trajectories)
             if progress is not None:
@@ -118,25 +123,24 @@ def rollout_on_ray(
 
 
 def _played(
-    ray: Any, workers: Sequence[Any], shards: Iterator[Shard]
+    ray: Any, begin: Callable[[Shard], Any], shards: Iterator[Shard], at_once: int
 ) -> Iterator[tuple[Shard, bytes]]:
-    """Yield each shard with its records, as workers are done: one is under way for each worker."""
-    running: dict[Any, tuple[Shard, Any]] = {}
-    idle = list(workers)
-    while True:
-        while idle and (shard := next(shards, None)) is not None:
-            worker = idle.pop()
-            play = worker.play.options(retry_exceptions=[ray.exceptions.RayActorError])
-            running[play.remote(shard.trajectories)] = shard, worker
-        if not running:
-            return
+    """Yield each shard with its records when it is done; `at_once` of them are under way."""
+    running = {begin(shard): shard for shard in islice(shards, at_once)}
+    while running:
         [ready], _ = ray.wait(list(running), num_returns=1)
-        shard, worker = running.pop(ready)
+        shard = running.pop(ready)
         try:
             encoded = ray.get(ready)
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
-        idle.append(worker)
+        except ray.exceptions.RayError as error:  # what it ran in died, again and again
+            told = " ".join(str(error).split())[:300]
+            raise GraderError(
+                f"a shard was begun {_TRIES + 1} times and its process died each time ({told}); "
+                "what is finished is kept, and the same command goes on"
+            ) from None
+        running |= {begin(following): following for following in islice(shards, 1)}
         yield shard, encoded
 
 
@@ -149,7 +153,7 @@ class _Replica:
         import ray
 
         agent = ray.get(made[0])()
-        self._name = agent.name
+        self._name: str = agent.name
         self._serving = Serving(agent, batch_size)
 
     def name(self) -> str:
@@ -161,38 +165,49 @@ class _Replica:
         yield from self._serving.ask(dialogs, infos)
 
 
-class _EnvWorker:
-    """Plays shards on one core."""
+def _play(
+    kept: list[Any],
+    trajectories: Sequence[Trajectory],
+    replicas: list[Any],
+    batch_size: int,
+    protocol: RolloutProtocol,
+    told: dict[str, Any],
+) -> bytes:
+    """Return the file of a shard's records.
 
-    def __init__(
-        self,
-        kept: list[Any],
-        replicas: list[Any],
-        batch_size: int,
-        protocol: RolloutProtocol,
-        told: dict[str, Any],
-    ) -> None:
-        """kept: references to the course and to what makes the agent, as in `_Replica`."""
-        import ray
+    kept: references to the course and to what makes the agent, as in `_Replica`.
+    """
+    course, made = kept
+    desk: Desk = (
+        _ReplicaDesk(replicas, batch_size) if replicas else LocalDesk(_agent(made), batch_size)
+    )
+    return encode_shard(
+        play_trajectories(_course(course), trajectories, desk, protocol, _grader(), run=told)
+    )
 
-        self._course, self._protocol, self._told = ray.get(kept[0]), protocol, told
-        self._replicas, self._batch_size = replicas, batch_size
-        self._grader = Grader(workers=1, store=default_store())
-        self._agent: Agent | None = None
-        if not replicas:
-            self._agent = ray.get(kept[1])()
 
-    def play(self, trajectories: Sequence[Trajectory]) -> bytes:
-        """Return the file of a shard's records."""
-        rows = play_trajectories(
-            self._course, trajectories, self._desk(), self._protocol, self._grader, run=self._told
-        )
-        return encode_shard(rows)
+# What a process keeps from one task to the next.
 
-    def _desk(self) -> Desk:
-        if self._agent is not None:
-            return LocalDesk(self._agent, self._batch_size)
-        return _ReplicaDesk(self._replicas, self._batch_size)
+
+@cache
+def _course(kept: Any) -> Course:
+    import ray
+
+    course: Course = ray.get(kept)
+    return course
+
+
+@cache
+def _agent(made: Any) -> Agent:
+    import ray
+
+    agent: Agent = ray.get(made)()
+    return agent
+
+
+@cache
+def _grader() -> Grader:
+    return Grader(workers=1, store=default_store())
 
 
 class _ReplicaDesk:
@@ -202,12 +217,15 @@ class _ReplicaDesk:
         import ray
 
         self._ray, self._batch_size = ray, batch_size
-        self._replicas = deque(replicas)
         self._waiting: deque[tuple[int, Episode]] = deque()
         self._calls: dict[Any, tuple[list[int], int]] = {}
         """By the answers of a call: its tickets, and how many are not answered."""
-        # One that died is starting again, and until then turns every call away.
-        ray.get([one.name.options(max_task_retries=-1).remote() for one in replicas])
+        # One that died is starting again, and until then turns every call away; where its machine
+        # is gone it may never come back.
+        there = {one.name.options(max_task_retries=-1).remote(): one for one in replicas}
+        ray.wait(list(there), num_returns=1)
+        ready, _ = ray.wait(list(there), num_returns=len(there), timeout=_PATIENCE)
+        self._replicas = deque(one for call, one in there.items() if call in set(ready))
 
     def ask(self, tickets: Sequence[int], episodes: Sequence[Episode]) -> None:
         self._waiting.extend(zip(tickets, episodes, strict=True))
@@ -224,6 +242,7 @@ class _ReplicaDesk:
     def answers(self) -> list[tuple[int, str]]:
         calls = list(self._calls)
         self._ray.wait(calls, num_returns=1)
+        ready: list[Any]
         ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
         found = []
         for call in ready:
@@ -253,8 +272,8 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
         return
     try:
-        alone = {} if address else {"include_dashboard": False}
-        ray.init(address or "local", log_to_driver=False, **alone)
+        alone: dict[str, Any] = {} if address else {"include_dashboard": False}
+        ray.init(address or "local", log_to_driver=False, logging_level="warning", **alone)
     except (ConnectionError, ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())[:200]
         raise UsageError(f"no Ray cluster at {address!r}: {told}") from None

@@ -55,9 +55,28 @@ def stratify(
     """Return a policy's results in each stratum that has episodes, in a fixed order.
 
     records: the tables of its runs. runs: the same, scored, row by row. preset: what they were
-    scored with, for the metrics; intervals are of unrounded values. Raises UsageError for an
-    unknown `by`, runs that are not those of the tables, and records that do not say how the
-    logged trajectory ended or how long it was.
+    scored with, for the metrics; intervals are of unrounded values. Raises what `part_by` does.
+    """
+    strata = []
+    for name, members in part_by(records, runs, by).items():
+        there = [run for run in members if run]
+        strata.append(
+            Stratum(
+                by=by,
+                name=name,
+                students=len({one.student_id for run in there for one in run}),
+                metrics=tuple(summarize(run, preset) for run in there),
+                intervals=intervals_if_possible(there, samples=samples, level=level, seed=seed),
+            )
+        )
+    return tuple(strata)
+
+
+def part_by(records: Sequence[pa.Table], runs: Sequence[Run], by: str) -> dict[str, list[Run]]:
+    """Return what of each run is in each stratum that has episodes, in a fixed order.
+
+    records, runs: as in `stratify`. Raises UsageError for an unknown `by`, runs that are not those
+    of the tables, and records that do not say how the logged trajectory ended or how long it was.
     """
     if by not in STRATA:
         raise unknown_name("stratification", by, STRATA)
@@ -70,19 +89,7 @@ def stratify(
             )
         for kind, one in zip(_kinds(table, run, by), run, strict=True):
             groups[kind][number].append(one)
-    strata = []
-    for (_, name), members in sorted(groups.items()):
-        there = [run for run in members if run]
-        strata.append(
-            Stratum(
-                by=by,
-                name=name,
-                students=len({one.student_id for run in there for one in run}),
-                metrics=tuple(summarize(run, preset) for run in there),
-                intervals=intervals_if_possible(there, samples=samples, level=level, seed=seed),
-            )
-        )
-    return tuple(strata)
+    return {name: list(members) for (_, name), members in sorted(groups.items())}
 
 
 def _kinds(table: pa.Table, run: Run, by: str) -> list[tuple[int, str]]:

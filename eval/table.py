@@ -1,4 +1,4 @@
-"""The result table: one row a run, printed for people and written for programs.
+"""The result table: a row for each run, or for each kind of its episodes.
 
 A table compares policies only on the same starts of the same course under the same protocol;
 anything else is a UsageError. Values are rounded here and nowhere before.
@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from novicegym.errors import UsageError
-from novicegym.eval.metrics import Metrics, Progress, measure
+from novicegym.eval.metrics import Metrics, Progress, score_steps, summarize
+from novicegym.eval.strata import part_by
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,6 +30,7 @@ _CSV_NAMES = (
     "agent",
     "seed",
     "run",
+    "part",
     "coverage",
     "grade_proximity",
     "codebleu",
@@ -43,13 +45,15 @@ _CSV_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One run."""
+    """One run, or its episodes of one kind."""
 
     agent: str
     seed: int
     metrics: Metrics
     run: str = ""
     """What tells it from other runs of the agent: they may differ in feedback or format, too."""
+    part: str = ""
+    """The kind of episodes in this row, where the table is by kind; empty: all of them."""
 
     def shown(self) -> tuple[float | None, ...]:
         """Return coverage, GP, CB, corrected CB and the degradation of the first three."""
@@ -96,7 +100,8 @@ class ResultTable:
             "preset": self.preset,
             "header": self.header,
             "rows": [
-                {"agent": row.agent, "seed": row.seed, "run": row.run} | asdict(row.metrics)
+                {"agent": row.agent, "seed": row.seed, "run": row.run, "part": row.part}
+                | asdict(row.metrics)
                 for row in self.rows
             ],
         }
@@ -110,7 +115,8 @@ class ResultTable:
             run = row.metrics
             about = (self.course, self.synthetic, self.protocol, self.preset)
             counts = (run.episodes, run.records)
-            writer.writerow((*about, row.agent, row.seed, row.run, *row.shown(), *counts))
+            who = (row.agent, row.seed, row.run, row.part)
+            writer.writerow((*about, *who, *row.shown(), *counts))
         return text.getvalue()
 
     def to_markdown(self) -> str:
@@ -147,11 +153,12 @@ class ResultTable:
         return table
 
     def _cells(self) -> list[tuple[str, ...]]:
-        namesakes = Counter(row.agent for row in self.rows)
+        namesakes = Counter((row.agent, row.part) for row in self.rows)
         result = []
         for row in self.rows:
             own = row.run or f"seed {row.seed}"
-            name = row.agent if namesakes[row.agent] == 1 else f"{row.agent} ({own})"
+            name = row.agent if namesakes[row.agent, row.part] == 1 else f"{row.agent} ({own})"
+            name += f", {row.part}" if row.part else ""
             values = [
                 _shown(value, signed=heading.startswith("Δ"))
                 for heading, value in zip(_HEADINGS[1:], row.shown(), strict=False)
@@ -166,14 +173,16 @@ def make_table(
     *,
     names: Sequence[str] | None = None,
     preset: str = "paper",
+    by: str | None = None,
     with_codebleu: bool = True,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> ResultTable:
     """Return the table of some runs' episode records, in the order given.
 
-    names: what to tell runs of one agent apart by; None for their seeds. workers, progress: as
-    in `measure`, for each run in turn.
+    names: what to tell runs of one agent apart by; None for their seeds. by: one of
+    `novicegym.eval.strata.STRATA`, for a row for each kind of episode in place of one for all.
+    workers, progress: as in `measure`, for each run in turn.
     Raises UsageError when a table is empty or mixes runs, or when the runs are not of the
     same course, protocol and starts.
     """
@@ -196,21 +205,18 @@ def make_table(
                 f"{len(starts[0] - places)} only in the first); play both with the same --split "
                 "and --curate"
             )
-    rows = [
-        ResultRow(
-            facts["agent"],
-            facts["seed"],
-            measure(
-                records,
-                preset,
-                with_codebleu=with_codebleu,
-                workers=workers,
-                progress=progress,
-            ),
-            name,
+    rows = []
+    for facts, records, name in zip(about, runs, names or [""] * len(runs), strict=True):
+        scored = score_steps(
+            records, preset, with_codebleu=with_codebleu, workers=workers, progress=progress
         )
-        for facts, records, name in zip(about, runs, names or [""] * len(runs), strict=True)
-    ]
+        parts = {"": scored}
+        if by is not None:
+            parts = {kind: part for kind, [part] in part_by([records], [scored], by).items()}
+        rows += [
+            ResultRow(facts["agent"], facts["seed"], summarize(part, preset), name, kind)
+            for kind, part in parts.items()
+        ]
     return ResultTable(
         course=about[0]["course"],
         synthetic=any(facts["synthetic"] for facts in about),

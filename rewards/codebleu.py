@@ -181,7 +181,7 @@ def _multiset(items: Iterable[Hashable]) -> frozenset[int]:
 
     Two such sets share as many elements as the multisets do.
     """
-    hashes = [hash(item) for item in items]
+    hashes = list(map(hash, items))
     distinct = frozenset(hashes)
     if len(distinct) == len(hashes):
         return distinct

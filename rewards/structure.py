@@ -171,8 +171,6 @@ class _Reader:
                 part: object = self.read(child, below, into, below_parts, depth + 1, loops, quoted)
             else:
                 part = below
-                if self._has_error and (child.is_missing or below == "ERROR"):
-                    part, shown = str(child), True
                 if not quoted and below != "comment":
                     self._add_token(child, below, into)
             if shown:
@@ -186,7 +184,8 @@ class _Reader:
         if fields is not None and parts is not None:
             sides = [None if side is None else parts[children.index(side)] for side in found]
             steps.append(_Statement(kind, parts, sides))
-        key = hash(tuple(expression)) if node.is_named else hash(str(node))
+        by_text = not node.is_named or (self._has_error and _tells_an_error(node))
+        key = hash(str(node) if by_text else tuple(expression))
         self.subtrees.append(key)
         return key
 
@@ -201,6 +200,18 @@ class _Reader:
         self.names.append(kind == "identifier")
         if start == end:
             self.empty.setdefault(start, []).append(variable)
+
+
+def _tells_an_error(node: Any) -> bool:
+    """Return whether there is an error in the node's S-expression.
+
+    A missing line end or dedent is there, and not among the children; and there are errors that
+    are not there.
+    """
+    if not node.has_error:
+        return False
+    text = str(node)
+    return "(ERROR" in text or "(MISSING" in text or "(UNEXPECTED" in text
 
 
 def _spread(code: str) -> str:

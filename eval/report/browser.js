@@ -173,9 +173,11 @@
 
   function feedback(turn) {
     if (!turn) return "";
-    const failed = [...turn[BITS]].flatMap((bit, i) => (bit === "1" ? [] : [i + 1]));
-    const which = failed.length ? `\nFailed: ${failed.length > 1 ? "tests" : "test"} ${failed.join(", ")}` : "";
-    return data.feedback[turn[FEEDBACK]] + which;
+    const bits = [...turn[BITS]];
+    const failed = bits.flatMap((bit, i) => (bit === "1" ? [] : [i + 1]));
+    // That all or none failed is in the summary.
+    if (!failed.length || failed.length === bits.length) return data.feedback[turn[FEEDBACK]];
+    return `${data.feedback[turn[FEEDBACK]]}\nFailed: ${failed.length > 1 ? "tests" : "test"} ${failed.join(", ")}`;
   }
 
   // ---- state ----------------------------------------------------------------------------
@@ -300,8 +302,6 @@
     const place = state.step ? `Step ${state.step} of ${last}.` : `Before the first of ${count(last, "step")}.`;
     const grades = state.step && logged && played ? ` Grades: student ${logged[GRADE]}, policy ${played[GRADE]}.` : "";
     at("status").textContent = `${place}${grades} ${told}`.trim();
-    // A link to what is shown; the page does not jump.
-    history.replaceState(null, "", `#episode=${state.start}&policy=${state.policy}&step=${state.step}`);
   }
 
   function draw() {
@@ -312,17 +312,30 @@
     drawStep();
   }
 
+  let linking = 0;
+
+  // Make the address a link to what is shown; the page does not jump. Browsers refuse an address
+  // that changes some hundred times in half a minute, so it waits until the reader does.
+  function link() {
+    clearTimeout(linking);
+    linking = setTimeout(() => {
+      history.replaceState(null, "", `#episode=${state.start}&policy=${state.policy}&step=${state.step}`);
+    }, 200);
+  }
+
   function go(step) {
     const wanted = Math.max(0, Math.min(data.starts[state.start].logged.length, step));
     if (wanted === state.step) return;
     state.step = wanted;
     drawStep();
+    link();
   }
 
   function choose(start) {
     state.start = start;
     state.step = 1;
     draw();
+    link();
   }
 
   // ---- events ---------------------------------------------------------------------------
@@ -338,6 +351,7 @@
   at("policy").addEventListener("change", () => {
     state.policy = Number(at("policy").value);
     draw();
+    link();
   });
   at("highlight").addEventListener("change", drawStep);
   at("previous").addEventListener("click", () => go(state.step - 1));
@@ -355,13 +369,14 @@
     go(state.step + way);
   });
 
-  // Go where a link made by drawStep says: what it names wrongly is the first. Returns whether
-  // there is one; the page has other places to link to.
+  // Go where the address says: what it names wrongly is the first. Returns whether it names an
+  // episode; the page has other places to link to.
   function followLink() {
-    const link = new URLSearchParams(location.hash.slice(1));
-    if (!link.has("episode")) return false;
+    const named = new URLSearchParams(location.hash.slice(1));
+    if (!named.has("episode")) return false;
+    clearTimeout(linking);
     const number = (name, least, most, otherwise) => {
-      const value = Number(link.get(name) ?? otherwise);
+      const value = Number(named.get(name) ?? otherwise);
       return Number.isInteger(value) && value >= least && value <= most ? value : otherwise;
     };
     state.start = number("episode", 0, data.starts.length - 1, 0);
@@ -372,11 +387,13 @@
 
   at("episodes").hidden = false;
   const linked = followLink();
-  // Without a link, the address stays as it is until somebody steps.
-  const address = location.href;
+  if (!linked) {
+    // Begin where there is most to step through.
+    const steps = (start) => data.starts[start].logged.length;
+    data.starts.forEach((_, i) => { if (steps(i) > steps(state.start)) state.start = i; });
+  }
   draw();
   if (linked) at("browser").scrollIntoView();
-  else history.replaceState(null, "", address);
   window.addEventListener("hashchange", () => {
     if (followLink()) draw();
   });

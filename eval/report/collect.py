@@ -2,14 +2,18 @@
 
 Covered: the main table, the metrics over the steps, grade curves, fair support, paired
 differences and realism, all from records alone. The machine Turing test takes a policy's run of
-the lowest seed; everything else takes all seeds. Not covered: the trajectory browser, which is
-`novicegym.eval.report.browser`.
+the lowest seed, and of a large one a part; everything else takes all. Not covered: the trajectory
+browser, which is `novicegym.eval.report.browser`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
 
 from novicegym.errors import UsageError, unknown_name
 from novicegym.eval.abandonment import Abandonment, abandonment
@@ -117,6 +121,7 @@ def collect(
     baseline: str | None = None,
     samples: int = 1000,
     splits: int = 5,
+    turing_steps: int = 20_000,
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
@@ -125,7 +130,8 @@ def collect(
 
     baseline: the name of the policy that the others are compared with; None takes persistence
     where it was played, else the first. samples: bootstrap draws. splits: as in
-    `machine_turing_test`. workers: processes that compute
+    `machine_turing_test`. turing_steps: a run of more records gives that test, whose cost grows
+    with them, trajectories drawn at random until it has so many. workers: processes that compute
     CodeBLEU and features. progress: called for the CodeBLEU of each run in turn, then with policies
     done and in all. Raises UsageError for fewer than two students, an unknown baseline, and
     packages that are not installed.
@@ -143,7 +149,10 @@ def collect(
     for place, one in enumerate(policies):
         if progress is not None:
             progress(place, len(policies))
-        panel = None if one.is_students else _realism(one, samples, splits, seed, workers)
+        panel = None
+        if not one.is_students:
+            some = _some_trajectories(one.tables[0], turing_steps, seed)
+            panel = _realism(one, some, samples, splits, seed, workers)
         results.append(
             PolicyResults(
                 name=one.name,
@@ -186,11 +195,29 @@ def _baseline(names: Sequence[str], wanted: str | None) -> str:
     return BASELINE if BASELINE in names else names[0]
 
 
-def _realism(policy: Policy, samples: int, splits: int, seed: int, workers: int) -> RealismPanel:
+def _some_trajectories(records: pa.Table, most: int, seed: int) -> pa.Table:
+    """Return the records of so many trajectories, drawn at random, that they are `most`.
+
+    The same trajectories for every policy that was played from the same starts.
+    """
+    if len(records) <= most:
+        return records
+    columns = [records.column(name).to_pylist() for name in ("student_id", "assignment_id")]
+    keys = list(zip(*columns, strict=True))
+    sizes = sorted(Counter(keys).items())
+    order = np.random.default_rng([seed, 1]).permutation(len(sizes))
+    before = np.cumsum([0, *(sizes[number][1] for number in order)])[:-1]
+    chosen = {sizes[number][0] for number, there in zip(order, before, strict=True) if there < most}
+    return records.filter(pa.array([key in chosen for key in keys]))
+
+
+def _realism(
+    policy: Policy, some: pa.Table, samples: int, splits: int, seed: int, workers: int
+) -> RealismPanel:
     turing, why_not = None, ""
     try:
         turing = machine_turing_test(
-            policy.tables[0], splits=splits, samples=samples, seed=seed, workers=workers
+            some, splits=splits, samples=samples, seed=seed, workers=workers
         )
     except UsageError as too_little:
         # A small sample is no reason to have no report; what is not installed was found before.

@@ -11,6 +11,7 @@ each figure.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,9 +32,10 @@ SERIES = ("#0b62a4", "#b34700", "#00745a", "#a3256e", "#6b4fb8", "#7a5c00", "#00
 """Colours of the policies, in order and then again; each has 4.5:1 and more on white."""
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPX"
+"""Fewer by one than the colours: the tenth policy does not look like the second."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "axes.facecolor": "none",
@@ -70,6 +72,9 @@ NAMES = {
     "codebleu_corrected": "CodeBLEU, corrected",
 }
 
+_HEIGHT, _LEGEND_ROW = 3.5, 0.21
+"""Of a row of panels, and of each row of its legends beyond two, in inches."""
+
 _Panel: TypeAlias = "Callable[[Axes], None]"
 
 
@@ -86,8 +91,8 @@ def pictures(report: Report) -> Iterator[Picture]:
     """Yield the figures that are written as files."""
     where = _where(report)
     yield _picture("figure1", _metric_panels(report), f"Metrics over the steps, {where}", 3.4)
-    yield _picture("figure2", [lambda axes: _grades(axes, report)], f"Grades, {where}", 6)
-    yield _picture("turing_test", [lambda axes: _aucs(axes, report)], f"Realism, {where}", 6)
+    yield _picture("figure2", [lambda axes: _grades(axes, report)], where, 6)
+    yield _picture("turing_test", [lambda axes: _aucs(axes, report)], where, 6)
     for number, (policy, panel) in enumerate(_panels(report), start=1):
         title = f"{_label(policy.name)} beside the students, {where}"
         yield _picture(_file(number, policy), _policy_panels(report, policy, panel), title, 4.4)
@@ -139,12 +144,17 @@ def _drawn(panels: Sequence[_Panel], title: str, width: float) -> Iterator[Any]:
     import matplotlib
     from matplotlib.figure import Figure
 
+    # Four panels in one row would be too small to read across a page of paper.
+    rows = 2 if len(panels) == 4 else 1
+    columns = len(panels) // rows
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width * len(panels), 3.5), layout="constrained")
-        for axes, panel in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-        ):
+        figure = Figure(figsize=(width * columns, _HEIGHT), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).flat
+        for axes, panel in zip(places, panels, strict=True):
             panel(axes)
+        # Many policies make a long legend, which shall not be at the cost of the plot.
+        more = max(0, max(map(_legend_rows, figure.axes)) - 2)
+        figure.set_figheight(rows * (_HEIGHT + more * _LEGEND_ROW))
         if title:
             figure.suptitle(title, fontsize=11)
         yield figure
@@ -229,8 +239,20 @@ def _metric_panels(report: Report) -> list[_Panel]:
 
 def _legend(axes: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Put the legend under the plot, where it hides no line."""
-    columns = 1 if max(map(len, labels)) > 18 else 2
+    columns = _legend_columns(labels)
     axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    return 1 if max(map(len, labels)) > 18 else 2
+
+
+def _legend_rows(axes: Axes) -> int:
+    legend = axes.get_legend()
+    if legend is None:
+        return 0
+    labels = [text.get_text() for text in legend.get_texts()]
+    return math.ceil(len(labels) / _legend_columns(labels))
 
 
 def _curve(axes: Axes, points: Sequence[CurvePoint], line: str, number: int, **look: Any) -> Any:

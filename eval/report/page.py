@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from novicegym.errors import UsageError
-from novicegym.eval.bootstrap import Interval
 from novicegym.eval.report.collect import COMPARED, Report
 from novicegym.eval.report.figures import NAMES, edit_classes, page_figures, shown_outcomes
 from novicegym.eval.report.tables import HEADINGS, SHOWN, is_best, shown
@@ -28,11 +26,9 @@ TELLS = 10
 
 def render_page(report: Report, browser: Mapping[str, Any]) -> str:
     """Return the page. browser: what `browser_data` gave. The same input gives the same text."""
-    try:
-        import jinja2
-        from markupsafe import Markup
-    except ImportError:
-        raise UsageError("a report needs jinja2: pip install 'novicegym[eval]'") from None
+    import jinja2
+    from markupsafe import Markup
+
     sources = {name: _source(name) for name in ("template.html", "style.css", "browser.js")}
     environment = jinja2.Environment(
         autoescape=True,
@@ -43,7 +39,7 @@ def render_page(report: Report, browser: Mapping[str, Any]) -> str:
     )
     # Its filter `tojson` escapes <, > and &: no text can end the element that holds it.
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    environment.filters |= {"shown": shown, "number": _number, "share": _share, "p": _p_value}
+    environment.filters |= {"shown": shown, "p": _p_value}
     figures = {
         name: [Markup(panel) for panel in panels] for name, panels in page_figures(report).items()
     }
@@ -92,18 +88,5 @@ def _policy(sources: Mapping[str, str]) -> str:
     )
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _share(value: Interval | None, digits: int = 2) -> str:
-    if value is None:
-        return "-"
-    ends = f"{value.low:.{digits}f}, {value.high:.{digits}f}"
-    return f"{value.value:.{digits}f} [{ends}]"
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return "-"
+def _p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

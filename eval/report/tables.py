@@ -25,11 +25,12 @@ _SIGNED = ("degradation", "difference")
 HEADINGS = ("Cov", "GP", "CB", "CB*", "ΔCov", "ΔGP", "ΔCB")
 
 
-def shown(value: float | None, name: str) -> str:
-    """Return a value as printed: three decimals; a degradation or a difference with its sign."""
+def shown(value: float | None, name: str = "", digits: int = 3) -> str:
+    """Return a value as printed: a degradation or a difference with its sign, no zero with one."""
     if value is None:
         return "-"
-    text = f"{value:+.3f}" if name.endswith(_SIGNED) else f"{value:.3f}"
+    sign = "+" if name.endswith(_SIGNED) else "-"
+    text = f"{value:{sign}.{digits}f}"
     return text.lstrip("+-") if float(text) == 0 else text
 
 

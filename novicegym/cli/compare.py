@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,8 +29,8 @@ _VIEWS = {
     "covered": "On the submissions that each covers itself:",
     "imputed": "On all submissions, one that is not covered counting as 0:",
 }
-_PLACES = {"assignment": 3, "position": 2, "step": 2}
-_START_LINES, _NEXT_LINES = 8, 6
+_PLACES = {"assignment": 3, "position": 1, "step": 1}
+_CHANGED_LINES = 2
 
 
 def compare(
@@ -87,9 +88,9 @@ def render_comparison(found: Comparison) -> Iterator[str]:
 def _lines(found: Comparison) -> Iterator[str]:
     synthetic = " (synthetic)" if found.synthetic else ""
     yield from _prose(
-        f"Is B better than A? Course {_line(found.course)}{synthetic}, protocol "
-        f"{_line(found.protocol)}: {found.episodes:,} episodes, {found.submissions:,} submissions "
-        f"of {found.students:,} students to come close to."
+        f"Is B better than A, closer to what the students did? Course {_line(found.course)}"
+        f"{synthetic}, protocol {_line(found.protocol)}: {found.episodes:,} episodes, "
+        f"{found.submissions:,} submissions of {found.students:,} students."
     )
     yield f"  A  {_who(found.first)}"
     yield f"  B  {_who(found.second)}"
@@ -110,8 +111,9 @@ def _lines(found: Comparison) -> Iterator[str]:
     for by, most in _PLACES.items():
         for place in [one for one in found.places if one.by == by][:most]:
             yield _place(place)
+    yield ""
+    yield "Examples, one step each: grade, closeness to the student's, lines changed"
     for number, example in enumerate(found.examples, start=1):
-        yield ""
         yield from _example(number, example)
 
 
@@ -138,7 +140,7 @@ def _answer(found: Comparison) -> str:
     said = {
         BETTER: "B is better in {}.",
         WORSE: "B is worse in {}.",
-        DIVIDED: "In {} it depends on how gaps count.",
+        DIVIDED: "In {} it depends on how what is not covered counts.",
         UNSURE: "There is no sure difference in {}.",
     }
     sentences = []
@@ -185,31 +187,47 @@ def _signed(value: float) -> str:
 def _place(place: Place) -> str:
     from rich.cells import set_cell_size
 
+    from novicegym.eval.compare import ENOUGH_STUDENTS
+
     name = set_cell_size(f"  {place.by} {_line(place.name)}", 33)
-    return f"{name} {_interval(place.difference):26}{place.students:8,}{place.submissions:12,}"
+    difference = _interval(place.difference)
+    if place.students < ENOUGH_STUDENTS:
+        difference = f"{_signed(place.difference.value)} (too few students)"
+    return f"{name} {difference:26}{place.students:8,}{place.submissions:12,}"
 
 
 def _example(number: int, example: Example) -> Iterator[str]:
     gain = example.second_closeness - example.first_closeness
     closer = "B is closer" if gain > 0 else "A is closer" if gain < 0 else "equally close"
+    before = "" if example.start is None else f" ({_grade(example.start)})"
     yield from _prose(
-        f"{number}. {_line(example.assignment_id)}, student {_line(example.student_id)}, after "
-        f"{example.position} submissions: {closer} "
-        f"(A {example.first_closeness:.2f}, B {example.second_closeness:.2f})"
+        f"{number}. {closer}: {_line(example.assignment_id)}, {_line(example.student_id)}, "
+        f"after submission {example.position}{before}"
     )
-    if example.start is not None:
-        yield f"  start, {_grade(example.start)}"
-        yield from _indented(_code_lines(example.start), _START_LINES)
-    parts = {"student next": example.logged, "A": example.first, "B": example.second}
-    for name, program in parts.items():
-        changes = _changes(example.start, program)
-        same = ", as it was" if example.start and program.code is not None and not changes else ""
-        yield f"  {name}, {_grade(program)}{same}"
-        yield from _indented(changes, _NEXT_LINES)
+    for name, program, closeness in (
+        ("student", example.logged, ""),
+        ("A", example.first, f"{example.first_closeness:.2f}"),
+        ("B", example.second, f"{example.second_closeness:.2f}"),
+    ):
+        grade = "" if program.grade is None else f"{program.grade:.2f}"
+        yield from _changed(f"   {name:8} {grade:4}  {closeness:4}", example.start, program)
 
 
 def _grade(program: Program) -> str:
     return "no submission" if program.grade is None else f"grade {program.grade:.2f}"
+
+
+def _changed(label: str, start: Program | None, program: Program) -> Iterator[str]:
+    """Yield what a program changed, its first lines beside the label."""
+    if program.code is None:
+        yield f"{label}  no submission"
+        return
+    changes = _changes(start, program)
+    more = len(changes) - _CHANGED_LINES
+    labels = [label, f"   {more:,} more" if more > 0 else ""]
+    nothing = "empty" if start is None else "as it was"
+    for beside, line in zip(labels, changes or [nothing], strict=False):
+        yield f"{beside:{len(label)}}  {line}"
 
 
 def _code_lines(program: Program) -> list[str]:
@@ -220,22 +238,18 @@ def _code_lines(program: Program) -> list[str]:
 
 
 def _changes(start: Program | None, program: Program) -> list[str]:
-    """Return the lines that changed, or the program where that is shorter."""
+    """Return the lines that changed, without blank ones, or the program where that is shorter."""
     after = _code_lines(program)
-    if start is None or program.code is None:
+    if start is None:
         return after
     before = _code_lines(start)
     changed = []
     for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag != "equal":
-            changed += [f"- {line}" for line in before[i:j]]
-            changed += [f"+ {line}" for line in after[k:m]]
-    return changed if len(changed) <= len(after) or not after else after
-
-
-def _indented(lines: list[str], most: int) -> Iterator[str]:
-    cut = len(lines) - most
-    shown = lines if cut <= 0 else lines[: most - 1]
-    yield from (f"    {line}" for line in shown)
-    if cut > 0:
-        yield f"    … {cut + 1} more lines"
+            out = [f"- {line}" for line in before[i:j]]
+            into = [f"+ {line}" for line in after[k:m]]
+            # One by one, so that the first lines show what became of what.
+            pairs = zip_longest(out, into)
+            changed += [line for pair in pairs for line in pair if line is not None]
+    told = [line for line in changed if line[1:].strip()] or changed
+    return told if len(told) <= len(after) or not after else after

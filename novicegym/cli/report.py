@@ -32,8 +32,8 @@ def report(
         typer.Option(
             "--course",
             "-c",
-            help="Where the browser takes prompts and tests from: what the rollouts were given "
-            "(default: cs1 where it was played, else none are shown).",
+            help="Where the browser takes prompts and tests from: what the rollouts were given, "
+            "and read as by them (default: cs1 where it was played, else none are shown).",
             show_default=False,
         ),
     ] = None,
@@ -86,9 +86,13 @@ def _assignments(
     from novicegym.courses.load import EMBEDDED
     from novicegym.eval.records import read_run
 
+    sources = [read_run(run)["source"] for one in policies for run in one.runs]
     if course is None:
-        played = {read_run(run)["source"].get("course") for one in policies for run in one.runs}
-        [course, *others] = sorted(map(str, played))
-        if others or course not in EMBEDDED:
+        played = {source["course"] for source in sources}
+        if len(played) > 1 or not played <= set(EMBEDDED):
             return None
-    return LogOptions(tests=tests).open(course, quiet=True).assignments
+        [course] = played
+    reading = {}
+    if course == sources[0]["course"]:
+        reading = {name: sources[0].get(name) for name in ("columns", "reader")}
+    return LogOptions(tests=tests, **reading).open(course, quiet=True).assignments

@@ -277,7 +277,10 @@ def _own_code(agent: str) -> str | None:
     if module in _MODELS:
         folder = Path(find_model(rest).named)
         return _model_hash(folder) if folder.is_dir() else None
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # of a package; told when the agent is made
+        return None
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return None
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()

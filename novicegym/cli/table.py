@@ -21,6 +21,14 @@ def table(
         str,
         typer.Option(help="paper: unrounded, micro coverage; published: the released code's."),
     ] = "paper",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="A row for each kind of episode: student_success, policy_success, assignment or "
+            "length (of the logged trajectory).",
+        ),
+    ] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
@@ -33,7 +41,7 @@ def table(
     """
     if as_json + as_csv + as_markdown > 1:
         raise UsageError("choose one of --json, --csv and --markdown")
-    results = tabulate(runs, preset)
+    results = tabulate(runs, preset, by)
     if as_json:
         print(json.dumps(results.to_json(), indent=2))
     elif as_csv:
@@ -44,7 +52,7 @@ def table(
         OUT.print(results.to_rich())
 
 
-def tabulate(runs: list[Path], preset: str) -> ResultTable:
+def tabulate(runs: list[Path], preset: str, by: str | None = None) -> ResultTable:
     """Return the table of runs, with CodeBLEU where it is installed."""
     from novicegym.eval.records import read_records
     from novicegym.eval.table import make_table
@@ -56,6 +64,7 @@ def tabulate(runs: list[Path], preset: str) -> ResultTable:
             tables,
             names=list(map(str, runs)),
             preset=preset,
+            by=by,
             with_codebleu=with_codebleu,
             workers=2,
             progress=update,

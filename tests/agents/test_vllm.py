@@ -1,8 +1,8 @@
 """Our calls of vLLM fit its documented signatures; vLLM itself does not run here.
 
 `signatures` stands in for the package: what it is called with must bind to the signatures below,
-written down from vLLM's reference (0.10 and later: LLM, EngineArgs, SamplingParams, LoRARequest,
-TokensPrompt). What an engine would say is not tested.
+written down from vLLM's reference (0.10 and later: LLM, LLMEngine, EngineArgs, SamplingParams,
+LoRARequest, TokensPrompt). What an engine would say is not tested.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from novicegym.agents.base import StreamingAgent
 from novicegym.agents.registry import make_agent
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import DialogFormat, open_dialog
@@ -69,6 +70,7 @@ class LLM:
         assert kwargs.get("max_lora_rank", 16) in LORA_RANKS
         self.model, self.settings = model, kwargs
         self.requests: list[tuple[Any, SamplingParams, Any]] = []
+        self.llm_engine = LLMEngine(self)
         self.made.append(self)
 
     def generate(
@@ -82,15 +84,52 @@ class LLM:
         tokenization_kwargs: dict[str, Any] | None = None,
     ) -> list[Any]:
         assert len(sampling_params) == len(prompts)
-        assert lora_request is None or self.settings["enable_lora"]
         for prompt, sampling in zip(prompts, sampling_params, strict=True):
-            assert set(prompt) == {"prompt_token_ids"}  # TokensPrompt
-            size = len(prompt["prompt_token_ids"]) + sampling.settings["max_tokens"]
-            assert size <= self.settings["max_model_len"]
-            self.requests.append((prompt, sampling, lora_request))
-        # token_ids are a sequence, not always a list
-        said = SimpleNamespace(token_ids=tuple(self.answer))
-        return [SimpleNamespace(outputs=[said]) for _ in prompts]
+            self.note(prompt, sampling, lora_request)
+        return [SimpleNamespace(outputs=[self.said()]) for _ in prompts]
+
+    def note(self, prompt: Any, sampling: Any, lora_request: Any) -> None:
+        assert lora_request is None or self.settings["enable_lora"]
+        assert set(prompt) == {"prompt_token_ids"}  # TokensPrompt
+        size = len(prompt["prompt_token_ids"]) + sampling.settings["max_tokens"]
+        assert size <= self.settings["max_model_len"]
+        self.requests.append((prompt, sampling, lora_request))
+
+    def said(self) -> Any:
+        return SimpleNamespace(token_ids=tuple(self.answer))  # a sequence, not always a list
+
+
+class LLMEngine:
+    """Takes what vllm.LLMEngine takes; a step says a bit of all, and the last bit of the oldest."""
+
+    def __init__(self, llm: LLM) -> None:
+        self.llm, self.asked = llm, list[str]()
+
+    def add_request(
+        self,
+        request_id: str,
+        prompt: Any,
+        params: Any,
+        arrival_time: float | None = None,
+        lora_request: Any = None,
+        tokenization_kwargs: dict[str, Any] | None = None,
+        trace_headers: Any = None,
+        priority: int = 0,
+    ) -> None:
+        assert isinstance(request_id, str)
+        assert request_id not in self.asked
+        self.llm.note(prompt, params, lora_request)
+        self.asked.append(request_id)
+
+    def has_unfinished_requests(self) -> bool:
+        return bool(self.asked)
+
+    def step(self) -> list[Any]:
+        oldest, *rest = self.asked
+        self.asked = rest
+        bits = [SimpleNamespace(request_id=one, finished=False, outputs=[]) for one in rest]
+        ended = SimpleNamespace(request_id=oldest, finished=True, outputs=[self.llm.said()])
+        return [*bits, ended]
 
 
 class SamplingParams:
@@ -162,6 +201,26 @@ def test_calls_fit_the_signatures_of_vllm(signatures, folder: Path, small_course
     assert settings["stop_token_ids"] == [dialogs.end_id]
     assert settings["seed"] != others["seed"]
     assert add[2] is None
+
+
+def test_dialogs_are_taken_in_while_others_are_answered(
+    signatures, folder: Path, small_course: Course
+) -> None:
+    agent = make_agent(f"vllm:{folder}", small_course)
+    assert isinstance(agent, StreamingAgent)
+    [engine] = signatures.made
+    engine.answer = agent._dialogs.turn("print(1)")
+    dialog = open_dialog(small_course.assignments["add"], DialogFormat())
+    info = {"student_id": "s", "assignment_id": "add", "position": 0, "step": 0}
+    waiting = [[(7, dialog, info), (8, dialog, info)], [(9, dialog, info)], [], [], []]
+    waits: list[bool] = []
+
+    def take(wait: bool) -> list[Any]:
+        waits.append(wait)
+        return waiting.pop(0)
+
+    assert list(agent.stream(take)) == [[(ticket, "print(1)")] for ticket in (7, 8, 9)]
+    assert waits == [True, False, False, True]
 
 
 @pytest.mark.parametrize(("rank", "room"), [(8, 8), (9, 16), (200, 256)])

@@ -51,7 +51,7 @@ def words(lines: list[str]) -> str:
 def test_verdicts_are_told_in_plain_words_with_their_intervals() -> None:
     text = words(shown())
     assert (
-        "B is worse in coverage. In grade proximity it depends on how gaps count. "
+        "B is worse in coverage. In grade proximity it depends on how what is not covered counts. "
         "There is no sure difference in CodeBLEU."
     ) in text
     assert "coverage 0.700 0.700 worse by 0.100 (0.050 to 0.150) 0.004" in text
@@ -69,29 +69,45 @@ def test_the_runs_places_and_students_are_told() -> None:
     assert "step 2 +0.100 (+0.050 to +0.150) 11 500" in text
 
 
-def test_an_example_shows_the_start_and_what_changed() -> None:
+def test_a_place_of_few_students_has_no_interval() -> None:
+    text = words(shown(places=(Place("assignment", "loops", 5, 700, DOWN),)))
+    assert "assignment loops -0.100 (too few students) 5 700" in text
+
+
+def test_an_example_shows_grades_closeness_and_what_changed() -> None:
     lines = shown()
-    begin = lines.index("1. loops, student ann, after 4 submissions: A is closer (A 0.90, B 0.25)")
+    begin = lines.index("1. A is closer: loops, ann, after submission 4 (grade 0.50)")
     assert lines[begin + 1 :] == [
-        "  start, grade 0.50",
-        "    def f(x):",
-        "        y = 1",
-        "        return x",
-        "  student next, no submission",
-        "  A, grade 0.50, as it was",
-        "  B, grade 0.00",
-        "    print(1)",
+        "   student              no submission",
+        "   A        0.50  0.90  as it was",
+        "   B        0.00  0.25  print(1)",
     ]
 
 
-def test_a_small_change_is_shown_as_lines_out_and_in_and_a_long_one_is_cut() -> None:
+def test_a_change_is_shown_as_lines_out_and_in_and_cut_after_two() -> None:
     [example] = found().examples
-    small = Program("def f(x):\n    y = 1\n    return y", 0.5)
+    small = Program("def f(x):\n    y = 1\n\n    return y", 0.5)
+    both = Program("def g(x):\n    y = 2\n    return x", 0.5)
     long = Program("\n".join(f"line_{number}" for number in range(20)), 0.5)
-    lines = shown(examples=(replace(example, first=small, second=long),))
-    at = lines.index("  A, grade 0.50")
-    assert lines[at + 1 : at + 4] == ["    -     return x", "    +     return y", "  B, grade 0.50"]
-    assert lines[-2:] == ["    line_4", "    … 15 more lines"]
+    lines = shown(examples=(replace(example, logged=small, first=both, second=long),))
+    assert lines[-6:] == [
+        "   student  0.50        -     return x",
+        "                        +     return y",
+        "   A        0.50  0.90  def g(x):",
+        "   1 more                   y = 2",
+        "   B        0.50  0.25  line_0",
+        "   18 more              line_1",
+    ]
+
+
+def test_a_screen_is_enough() -> None:
+    [example] = found().examples
+    long = Program("\n".join(f"line_{number}" for number in range(20)), 0.5)
+    one = replace(example, logged=long, first=long, second=long)
+    rows = [row for row in found().rows for _ in range(2)]
+    place = found().places[0]
+    places = [replace(place, by=by) for by in ("assignment", "position", "step") for _ in range(9)]
+    assert len(shown(rows=rows, places=places, examples=(one,) * 3)) <= 52
 
 
 @pytest.mark.parametrize(
@@ -128,6 +144,7 @@ def test_from_rollouts_to_the_answer(tmp_path: Path) -> None:
     assert text.returncode == 0, text.stderr
     assert "B is better in grade proximity" in words(text.stdout.splitlines())
     assert max(map(cell_len, text.stdout.splitlines())) <= 80
+    assert len(text.stdout.splitlines()) <= 52
     result = novicegym("compare", "persistence", "reference", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     data = json.loads(result.stdout)

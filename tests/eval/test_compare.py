@@ -188,6 +188,24 @@ def test_a_place_of_one_student_is_left_out() -> None:
     assert [place.name for place in places(compared(first, second), "assignment")] == ["loops"]
 
 
+def test_a_place_of_few_students_comes_last_however_large_its_difference() -> None:
+    def grade(student: int, assignment: str, position: int, step: int) -> Fraction:
+        lost = Fraction(1, 5) if assignment == "lists" else Fraction(1, 100)
+        return noisy(1, -lost)(student, assignment, position, step)
+
+    for students, order in ((5, ["loops", "lists"]), (6, ["lists", "loops"])):
+        first, second = (
+            one.filter(
+                pc.or_(
+                    pc.equal(one["assignment_id"], "loops"),
+                    pc.less(one["student_id"], f"s{students:02}"),
+                )
+            )
+            for one in (run(noisy(1)), run(grade, "b"))
+        )
+        assert [place.name for place in places(compared(first, second), "assignment")] == order
+
+
 def test_examples_are_where_each_is_ahead_and_the_middle() -> None:
     def grade(student: int, assignment: str, position: int, step: int) -> Fraction:
         if (assignment, position, step) == ("loops", 4, 1) and student in (2, 7):

@@ -106,7 +106,7 @@ def test_any_number_of_processes_writes_the_same_bytes(
 
 
 def pids(what: str) -> set[int]:
-    """The processes of an actor's class."""
+    """The processes that run a task or an actor."""
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -119,7 +119,7 @@ def pids(what: str) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("what", ["_EnvWorker", "_Replica"])
+@pytest.mark.parametrize("what", ["_play", "_Replica"])
 def test_a_process_killed_in_mid_run_loses_nothing(
     what: str, course: Course, alone: Path, cluster: Any, tmp_path: Path
 ) -> None:

@@ -98,6 +98,21 @@ def test_the_metrics_are_those_of_the_run() -> None:
     assert make_table([run()]).rows[0].metrics == measure(run())
 
 
+def test_by_a_kind_of_episode_every_run_has_a_row_for_each() -> None:
+    table = make_table([run(), run("other")], by="assignment")
+    assert [(row.agent, row.part) for row in table.rows] == [
+        (agent, assignment)
+        for agent in ("copier", "other")
+        for assignment in sorted(set(run().column("assignment_id").to_pylist()))
+    ]
+    assert sum(row.metrics.records for row in table.rows[: len(table.rows) // 2]) == len(run())
+    assert f"copier, {table.rows[0].part}" in printed(table)
+    [row, *_] = csv.DictReader(io.StringIO(table.to_csv()))
+    assert row["part"] == table.rows[0].part
+    with pytest.raises(UsageError, match="unknown stratification 'size'"):
+        make_table([run()], by="size")
+
+
 def test_runs_of_one_agent_are_told_apart_by_seed() -> None:
     text = printed(make_table([run(), run(seed=7)]), width=140)
     assert "copier (seed 0)" in text

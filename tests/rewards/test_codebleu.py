@@ -316,6 +316,27 @@ def test_any_two_texts_score_as_in_the_package(reference: str, prediction: str) 
     assert parts == pytest.approx(by_the_package(reference, prediction), abs=1e-9)
 
 
+RIGHT = "def f(s):\n    for n in s:\n        return n[0]"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        # Without a dedent, without a line end, and with an error that is not in the S-expression.
+        'def f(s):\nfor n in len(f"{s)-1):\n        return n[0]',
+        "def f(s):\n    if s:\n        return '\\\nor'\n    else: return n[0]self.x = 1",
+        'match p""":\n    case [x, *y] if x > 0:\n        y = x\n'
+        '    c += 1se {"a": a, **kw}:\n        y = a',
+    ],
+)
+def test_what_the_parser_puts_in_is_part_of_the_tree_as_in_the_package(wrong: str) -> None:
+    splat = "print(*k)"
+    for reference, prediction in ((RIGHT, wrong), (wrong, RIGHT), (wrong, splat), (splat, wrong)):
+        ours = codebleu(reference, prediction)
+        parts = [ours.ngram, ours.weighted_ngram, ours.syntax, ours.dataflow or 0.0]
+        assert parts == pytest.approx(by_the_package(reference, prediction), abs=1e-9)
+
+
 @settings(deadline=None, max_examples=300)
 @given(TEXTS)
 def test_comments_are_taken_out_as_in_the_package_or_left_to_it(code: str) -> None:

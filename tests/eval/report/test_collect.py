@@ -11,6 +11,7 @@ import pytest
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import holm, paired_differences, student_intervals
 from novicegym.eval.metrics import score_steps
+from novicegym.eval.realism import LEAST_SLOTS
 from novicegym.eval.report.collect import COMPARED, collect
 from novicegym.eval.report.policies import read_policies
 
@@ -77,6 +78,22 @@ def test_one_policy_has_nobody_to_differ_from(tmp_path: Path, write_run: WriteRu
     report = collect(policies, checked, samples=5, splits=1)
     assert report.baseline is None
     assert report.paired == ()
+
+
+def test_a_large_run_lends_the_turing_test_some_of_its_trajectories(made: Any) -> None:
+    names = ("persistence", "_mine:make")
+    policies = [one for one in made.policies if one.name in names]
+    _, checked = read_policies(made.runs)
+    tests = []
+    for steps in (90, 90, 10**6):
+        report = collect(policies, checked, samples=5, splits=1, turing_steps=steps)
+        tests.append([one.realism.turing for one in report.policies if one.realism is not None])
+    some, again, every = tests
+    assert some == again
+    whole = [one.realism.turing for one in made.report.policies if one.name in names]
+    assert [one.slots for one in every] == [one.slots for one in whole]
+    for part, all_of_it in zip(some, every, strict=True):
+        assert LEAST_SLOTS <= part.slots < all_of_it.slots
 
 
 def test_too_few_transitions_leave_out_the_turing_test_and_nothing_else(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -22,15 +22,27 @@ from xml.etree import ElementTree
 
 import pytest
 
-from novicegym.eval.bootstrap import STATISTICS, Interval
+from novicegym.errors import UsageError
+from novicegym.eval.bootstrap import STATISTICS, Interval, student_intervals
+from novicegym.eval.metrics import score_steps
+from novicegym.eval.report.collect import Report
 from novicegym.eval.report.figures import pictures
 from novicegym.eval.report.page import render_page
-from novicegym.eval.report.tables import is_best, shown, to_csv, to_latex
+from novicegym.eval.report.tables import SHOWN, is_best, shown, to_csv, to_latex
+from novicegym.eval.report.write import require_packages
 
 WriteRun: TypeAlias = Callable[..., Path]
 
 EVIL = "a$b_{x}^<i>"
 VOID = {"meta", "link", "br", "img", "input"}
+
+
+@dataclass
+class Cell:
+    """One cell of a table."""
+
+    best: bool
+    text: str = ""
 
 
 class Document(HTMLParser):
@@ -40,6 +52,7 @@ class Document(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.texts: dict[str, list[str]] = {}
+        self.tables: list[list[list[Cell]]] = []
         self._open: list[str] = []
         self.feed(page)
         self.close()
@@ -49,6 +62,12 @@ class Document(HTMLParser):
         self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append(Cell(("class", "best") in attrs))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
@@ -59,6 +78,8 @@ class Document(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open:
             self.texts.setdefault(self._open[-1], []).append(data)
+        if {"td", "th"} & set(self._open):
+            self.tables[-1][-1][-1].text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -73,6 +94,14 @@ def page(made: Any) -> str:
 @pytest.fixture(scope="module")
 def document(page: str) -> Document:
     return Document(page)
+
+
+def test_what_is_not_installed_is_told_before_anything_is_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(UsageError, match=r"not installed \(jinja2\): pip install 'novicegym\[eval"):
+        require_packages()
 
 
 def test_the_files_are_there_and_nothing_else(made: Any) -> None:
@@ -135,6 +164,7 @@ def test_what_prints_the_same_is_best_too(made: Any) -> None:
         (0.12345, "coverage", "0.123"),
         (0.12345, "coverage_degradation", "+0.123"),
         (-0.0001, "coverage_degradation", "0.000"),
+        (-0.0001, "coverage", "0.000"),
         (None, "coverage", "-"),
     ],
 )
@@ -161,8 +191,37 @@ def test_svg_keeps_text_as_text_and_says_synthetic(made: Any) -> None:
         assert b"<dc:date>" not in picture.svg
         assert picture.png.startswith(b"\x89PNG")
     figure1 = (made.out / "figures" / "figure1.svg").read_text("utf-8")
-    for name in ("evil$&lt;img src=x", "persistence", " _mine:make"):
+    for name in ("evil$&lt;img src=", "persistence", " _mine:make"):
         assert name in figure1
+
+
+def test_many_policies_make_a_figure_taller_and_no_plot_smaller(made: Any) -> None:
+    def heights(report: Report) -> tuple[float, float]:
+        figure = next(one for one in pictures(report) if one.name == "figure1").svg
+        root = ElementTree.fromstring(figure)
+        clip = root.find(".//{*}clipPath/{*}rect")
+        assert clip is not None
+        return float(root.attrib["viewBox"].split()[3]), float(clip.attrib["height"])
+
+    one = made.report.simulated[0]
+    many = tuple(replace(one, name=f"a policy of a long name {number}") for number in range(12))
+    few_whole, few_plot = heights(replace(made.report, policies=many[:2]))
+    whole, plot = heights(replace(made.report, policies=many))
+    assert plot > 0.95 * few_plot
+    assert whole > 1.3 * few_whole
+
+
+def test_what_is_not_told_apart_is_given_away_by_nothing(made: Any) -> None:
+    def named(low: float) -> str:
+        [policy] = made.report.simulated[:1]
+        turing = replace(policy.realism.turing, auc=Interval(0.6, low, 0.7))
+        shown = replace(policy, realism=replace(policy.realism, turing=turing))
+        tables = Document(render_page(replace(made.report, policies=(shown,)), made.browser)).tables
+        [row] = [rows[1] for rows in tables if rows[0][2:3] == [Cell(False, "Given away most by")]]
+        return row[2].text
+
+    assert named(0.49) == "nothing sure"
+    assert made.report.simulated[0].realism.turing.features[0].name in named(0.51)
 
 
 def test_the_page_loads_nothing(page: str, document: Document) -> None:
@@ -234,13 +293,33 @@ def test_a_reader_without_eyes_finds_the_way(document: Document) -> None:
 def test_the_page_says_whether_the_course_is_synthetic(made: Any, page: str) -> None:
     assert "Synthetic course" in page
     real = render_page(replace(made.report, synthetic=False), made.browser)
-    assert "ynthetic" not in real.split("<script", 1)[0]
+    _, body = real.split("</head>")
+    assert "ynthetic" not in body.split("<script", 1)[0]
 
 
-def test_the_numbers_of_the_table_are_on_the_page(made: Any, page: str) -> None:
-    for one in made.report.policies:
-        for value in one.support.covered.values():
-            assert value is None or f"{abs(value.value):.3f}" in page
+def test_the_main_table_says_the_intervals_by_student_and_marks_the_best_policy(
+    made: Any, document: Document
+) -> None:
+    _, *rows = document.tables[0]
+    found = [
+        student_intervals([score_steps(table) for table in one.tables], samples=50)
+        for one in made.policies
+    ]
+    for one, row, intervals in zip(made.policies, rows, found, strict=True):
+        assert row[0].text == one.name
+        for name, cell in zip(SHOWN, row[1:-1], strict=True):
+            value = intervals[name]
+            assert value is not None
+            numbers = [float(text) for text in re.findall(r"[-+]?\d\.\d{3}", cell.text)]
+            expected = [value.value, value.low, value.high]
+            assert numbers == pytest.approx(expected, rel=0, abs=0.000501)
+            highest = max(
+                other[name].value  # type: ignore[union-attr]
+                for policy, other in zip(made.policies, found, strict=True)
+                if not policy.is_students
+            )
+            best = not one.is_students and round(value.value, 3) == round(highest, 3)
+            assert (cell.best, "(best)" in cell.text) == (best, best)
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path, write_run: WriteRun) -> None:

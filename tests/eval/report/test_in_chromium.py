@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-STEP = "new URLSearchParams(location.hash.slice(1)).get('step')"
+STEP = "document.querySelector('#overview tr[aria-current=step] button').dataset.step"
 
 
 def text(chromium: Any, selector: str) -> str:
@@ -23,8 +24,12 @@ def choose(chromium: Any, name: str, value: str) -> None:
     )
 
 
+def most_steps(data: dict[str, Any]) -> int:
+    return max(len(start["logged"]) for start in data["starts"])
+
+
 def start_of_most_steps(data: dict[str, Any]) -> int:
-    return max(range(len(data["starts"])), key=lambda i: len(data["starts"][i]["logged"]))
+    return [len(start["logged"]) for start in data["starts"]].index(most_steps(data))
 
 
 @pytest.fixture
@@ -70,10 +75,15 @@ def test_programs_are_shown_as_they_are_with_their_differences_marked(
     shown += " { const own = row.cloneNode(true); own.querySelectorAll('.visually-hidden')"
     shown += ".forEach((one) => one.remove()); return own.textContent; }).join('')"
     hostile = False
+    quiet.open(made.page)
     for number, start in enumerate(data["starts"]):
+        choose(quiet, "student", start["student"])
+        choose(quiet, "assignment", start["assignment"])
+        choose(quiet, "start", str(number))
         for step in range(1, len(start["logged"]) + 1):
-            quiet.evaluate(f"location.hash = '#episode={number}&policy=0&step={step}'")
-            quiet.evaluate("window.dispatchEvent(new Event('hashchange'))")
+            quiet.evaluate(
+                f"document.querySelector('#overview button[data-step=\"{step}\"]').click()"
+            )
             logged, played = start["logged"][step - 1], start["played"][0][step - 1]
             for highlight in ("sides", "time"):
                 choose(quiet, "highlight", highlight)
@@ -91,7 +101,7 @@ def test_programs_are_shown_as_they_are_with_their_differences_marked(
 def test_the_menus_choose_student_assignment_start_and_policy(made: Any, quiet: Any) -> None:
     data = made.browser
     quiet.open(made.page)
-    assert text(quiet, "#status").startswith("Step 1 of ")
+    assert text(quiet, "#status").startswith(f"Step 1 of {most_steps(data)}.")
     for start in data["starts"]:
         choose(quiet, "student", start["student"])
         choose(quiet, "assignment", start["assignment"])
@@ -113,6 +123,23 @@ def test_the_table_of_the_episode_goes_to_a_step(made: Any, quiet: Any) -> None:
     assert quiet.evaluate(row) == "Step 2"
     quiet.evaluate("document.querySelector('#overview button[data-step=\"0\"]').click()")
     assert text(quiet, "#status").startswith("Before the first of ")
+
+
+def test_the_address_is_a_link_to_what_is_shown(made: Any, quiet: Any) -> None:
+    quiet.open(made.page)
+    assert quiet.evaluate("location.hash") == ""
+    choose(quiet, "policy", "1")
+    quiet.evaluate("document.getElementById('next').click()")
+    shown = text(quiet, "#browser .sides")
+    number = start_of_most_steps(made.browser)
+    deadline = time.monotonic() + 60
+    while (link := quiet.evaluate("location.hash")) != f"#episode={number}&policy=1&step=2":
+        assert time.monotonic() < deadline, link
+        time.sleep(0.05)
+    quiet.open(made.page, link)
+    assert text(quiet, "#browser .sides") == shown
+    quiet.open(made.page, "#episode=99999&policy=-1&step=x")
+    assert quiet.evaluate(STEP) == "1"
 
 
 def test_everything_that_takes_the_focus_has_a_name(made: Any, quiet: Any) -> None:
@@ -146,6 +173,10 @@ def test_text_has_contrast_in_both_schemes(made: Any, quiet: Any, scheme: str) -
     quiet.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     dark = "getComputedStyle(document.body).backgroundColor"
     assert (quiet.evaluate(dark) == "rgb(255, 255, 255)") == (scheme == "light")
+    assert quiet.evaluate(_FAINT) == []
+    choose(quiet, "highlight", "time")
+    quiet.evaluate("document.getElementById('next').click()")
+    assert quiet.evaluate("document.querySelectorAll('.row.gone, .row.right').length") > 0
     assert quiet.evaluate(_FAINT) == []
 
 
