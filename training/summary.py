@@ -8,9 +8,13 @@ from typing import Any
 
 
 def summarize(run: Path) -> list[str]:
-    """Return what a finished run learnt from and how it ended."""
-    data = json.loads((run / "data.json").read_text("utf-8"))
-    said = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    """Return what a finished run learnt from and how it ended; nothing where it does not tell."""
+    try:
+        data = json.loads((run / "data.json").read_text("utf-8"))
+        lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+        said = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
     return [_learnt_from(data), *_ended(said)]
 
 

@@ -41,7 +41,9 @@ def test_pairs_that_cannot_be_learnt_from_are_counted_by_why(tmp_path: Path) -> 
     assert told == "training: 7 pairs, 1 too long, 3 identical"
 
 
-@pytest.mark.parametrize(("steps", "first", "last"), [(1, "-1.000", "-1.000"), (20, "-0.950", "0.850")])
+@pytest.mark.parametrize(
+    ("steps", "first", "last"), [(1, "-1.000", "-1.000"), (20, "-0.950", "0.850")]
+)
 def test_rewards_are_told_from_the_beginning_to_the_end(
     steps: int, first: str, last: str, tmp_path: Path
 ) -> None:
@@ -50,3 +52,10 @@ def test_rewards_are_told_from_the_beginning_to_the_end(
     assert prefixes == "training: 8 prefixes"
     assert rewards.startswith(f"mean reward {first}")
     assert f"of {steps} steps, {last}" in rewards
+
+
+def test_a_run_that_does_not_tell_is_no_error(tmp_path: Path) -> None:
+    assert summarize(tmp_path) == []
+    broken = run(tmp_path, {"training": {"rows": 1}}, [])
+    (broken / "metrics.jsonl").write_text('{"step": 1, "lo')
+    assert summarize(broken) == []
