@@ -15,6 +15,7 @@ Covered: one machine, and a running cluster by its address. Not covered: startin
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -273,7 +274,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         return
     try:
         alone: dict[str, Any] = {} if address else {"include_dashboard": False}
-        ray.init(address or "local", log_to_driver=False, logging_level="warning", **alone)
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.WARNING, **alone)
     except (ConnectionError, ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())[:200]
         raise UsageError(f"no Ray cluster at {address!r}: {told}") from None

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from novicegym.errors import UsageError
+from novicegym.eval.bootstrap import Run
 from novicegym.eval.metrics import Metrics, Progress, score_steps, summarize
 from novicegym.eval.strata import part_by
 
@@ -210,7 +211,7 @@ def make_table(
         scored = score_steps(
             records, preset, with_codebleu=with_codebleu, workers=workers, progress=progress
         )
-        parts = {"": scored}
+        parts: dict[str, Run] = {"": scored}
         if by is not None:
             parts = {kind: part for kind, [part] in part_by([records], [scored], by).items()}
         rows += [

@@ -202,7 +202,8 @@ def read_recipe(
                 values |= section if key == stage else {}
             elif key not in known:
                 raise _in(where, unknown_name("key", key, [*known, *STAGES]))
-        common = {key: value for key, value in chain.items() if key in _types(STAGES[stage])}
+        own = _types(STAGES[stage]).keys() - values.keys()
+        common = {key: value for key, value in chain.items() if key in own}
         values = _converted(STAGES[stage], common, where) | values
     values |= _converted(STAGES[stage], over or {}, "--set")
     return STAGES[stage](**values)

@@ -117,14 +117,14 @@ def train(
         return finished
     bar = bar if is_first_process() else _no_bar
     try:
-        # What cannot be loaded and what has no room is told before anything is graded.
+        # What cannot be loaded and which assignments have no room is told before any grading.
         loaded = _load(recipe)
-        _require_room(recipe, loaded, course)
+        _require_room(recipe, loaded, training if isinstance(recipe, DapoRecipe) else course)
         with first_process_first():  # the others find its verdicts in the store
             data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
         _fit(recipe, loaded, data, out, bar, resume)
     except Exception as error:
-        if not begun and is_first_process() and _leaves_nothing(out, error):
+        if not begun and is_first_process() and _is_worthless(out, error):
             shutil.rmtree(out)  # other settings may then go into the same folder
         raise
     return finished
@@ -169,19 +169,23 @@ def _fit(
             fit(trainer, out, out / MODEL, resume=resume, progress=progress)
 
 
-def _leaves_nothing(out: Path, error: Exception) -> bool:
-    """Whether an error left nothing in the folder: to go on from, or that tells of it."""
+def _is_worthless(out: Path, error: Exception) -> bool:
+    """Whether a run that an error ended has nothing to go on from and nothing to learn from.
+
+    What a step said before a crash is kept; a mistake in the settings has been told in its error.
+    """
     from novicegym.training.fit import METRICS, last_checkpoint
 
-    told = isinstance(error, UsageError) or not (out / METRICS).exists()
-    return told and last_checkpoint(out) is None
+    said = (out / METRICS).exists()
+    return last_checkpoint(out) is None and (isinstance(error, UsageError) or not said)
 
 
 def _require_room(recipe: Recipe, loaded: LoadedModel, course: Course) -> None:
-    """Raise UsageError for an assignment that takes the whole context."""
+    """Raise UsageError for an assignment of a trajectory that leaves no room in the context."""
+    reserve = recipe.completion if isinstance(recipe, DapoRecipe) else 0
     for name in dict.fromkeys(pick.assignment_id for pick in Selection.everything(course).picks):
         opened = open_dialog(course.assignment(name), recipe.format)
-        fit_prompt(opened, recipe.context, loaded.dialogs, name)
+        fit_prompt(opened, recipe.context, loaded.dialogs, name, reserve=reserve)
 
 
 def _require_both(recipe: Recipe, training: Course, validation: Course) -> None:
@@ -321,9 +325,10 @@ def _require_format(recipe: Recipe, files: ModelFiles) -> None:
         return
     told = f"feedback={trained.feedback}", f"code={trained.code}"
     to_do = f"add --set {' --set '.join(told)}"
-    if trained.feedback != recipe.feedback and isinstance(recipe, SftRecipe | ParaRecipe):
-        other = "para" if trained.feedback == "none" else "sft"
-        to_do = f"start from what it started from, or go on with `train {other}`"
+    if isinstance(recipe, ParaRecipe) and trained.feedback != "none":
+        to_do = "start para from what that run started from"
+    elif isinstance(recipe, SftRecipe) and trained.feedback == "none":
+        to_do += "; without feedback it is PARA, which `train para` goes on with"
     raise UsageError(
         f"{files.run} was trained with {' and '.join(told)}, this recipe says otherwise; {to_do}"
     )

@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from novicegym.runs import read_config
-
 
 def summarize(run: Path) -> list[str]:
-    """Return what a finished run learnt from and how it ended."""
-    recipe = read_config(run)["recipe"]
-    data = json.loads((run / "data.json").read_text("utf-8"))
-    said = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
-    return [_learnt_from(data), *_ended(recipe, said)]
+    """Return what a finished run learnt from and how it ended; nothing where it does not tell."""
+    try:
+        data = json.loads((run / "data.json").read_text("utf-8"))
+        lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+        said = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
+    return [_learnt_from(data), *_ended(said)]
 
 
 def _learnt_from(data: dict[str, Any]) -> str:
@@ -22,17 +23,15 @@ def _learnt_from(data: dict[str, Any]) -> str:
     for part, counts in data.items():
         kind = next(kind for kind in ("rows", "pairs", "prefixes") if kind in counts)
         told = f"{part}: {counts[kind]:,} {kind}"
-        left_out = {name: counts.get(name, 0) for name in ("too_long", "identical")}
-        if isinstance(left_out["too_long"], list):
-            left_out["too_long"] = len(left_out["too_long"])
-        told += "".join(
-            f", {count:,} {name.replace('_', ' ')}" for name, count in left_out.items() if count
-        )
+        for name in ("too_long", "identical"):
+            left_out = counts.get(name, 0)
+            number = len(left_out) if isinstance(left_out, list) else left_out
+            told += f", {number:,} {name.replace('_', ' ')}" if number else ""
         parts.append(told)
     return "; ".join(parts)
 
 
-def _ended(recipe: dict[str, Any], said: list[dict[str, Any]]) -> list[str]:
+def _ended(said: list[dict[str, Any]]) -> list[str]:
     steps = max((line["step"] for line in said), default=0)
     validations = [line for line in said if "eval_loss" in line]
     if validations:

@@ -249,7 +249,7 @@ def _warn_of_trained_on(agent: str, played: Course) -> None:
     from novicegym.runs import read_config
 
     kind, _, model = agent.partition(":")
-    run = find_model(model).run if kind in _MODELS else None
+    run = find_model(model).run if kind in _MODELS and model else None
     config = {} if run is None else read_config(run)
     if config.get("course") != played.name:
         return

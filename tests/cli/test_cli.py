@@ -15,9 +15,24 @@ import pytest
 from typer.testing import CliRunner
 
 from novicegym import __version__
-from novicegym.cli import app
+from novicegym.cli import app, options
 from novicegym.errors import GraderError
 from novicegym.grading import grader
+
+
+def test_where_there_is_no_terminal_progress_is_a_line_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with options.progress_bar("quick") as update:
+        update(1, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(options, "_BETWEEN_LINES", 0)
+    with options.progress_bar("slow") as update:
+        update(1000, 2000)
+        update(2000, 2000)
+    assert capsys.readouterr().err.splitlines() == [
+        f"slow: {done} of 2,000 after 0 minutes" for done in ("1,000", "2,000")
+    ]
 
 
 def novicegym(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -112,6 +112,8 @@ def test_from_a_new_model_to_a_student(tmp_path: Path) -> None:
     assert "other settings (held_out, recipe.seed, trained_on)" in other.stderr.splitlines()[-1]
     assert novicegym(*command, "--resume").returncode == 0
 
+    unnamed = novicegym("rollout", "--agent", "hf:", "--out", tmp_path / "none")
+    assert "unknown agent 'hf:'" in unnamed.stderr
     # Refused once the model is loaded, for a folder that holds something else.
     rollout = ("rollout", "--agent", f"hf:{out}", "--out", tmp_path / "init")
     known = novicegym(*rollout, *COURSE)

@@ -130,6 +130,16 @@ def test_flags_go_over_sections_over_common_keys_over_defaults(chain: Path) -> N
     assert read_recipe("para", chain).batch_size == 1
 
 
+def test_a_section_may_take_back_what_all_stages_have_but_its_own_cannot(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.yaml"
+    chain.write_text("feedback: grade\npara:\n  feedback: none\n")
+    assert read_recipe("para", chain).feedback == "none"
+    assert read_recipe("sft", chain).feedback == "grade"
+    chain.write_text("feedback: grade\n")
+    with pytest.raises(UsageError, match="feedback is one of none; got 'grade'"):
+        read_recipe("para", chain)
+
+
 def test_yaml_writes_numbers_as_people_do(tmp_path: Path) -> None:
     # YAML 1.1 reads 1e-4 as a text, 1.0e-4 as a number, and 2 as no float.
     for text in ("1e-4", "1.0e-4", "0.0001", "'1e-4'"):

@@ -571,15 +571,32 @@ def test_a_crash_before_the_first_step_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_crash_later_on_leaves_what_the_steps_said(train: Train, tmp_path: Path) -> None:
+    def crash(step: int) -> None:
+        raise KeyError(step)
+
+    with pytest.raises(KeyError):
+        train("sft", out=tmp_path / "run", at_step=crash)
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_what_cannot_be_loaded_or_has_no_room_is_told_before_anything_is_graded(
-    train: Train, lora: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, train: Train, lora: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def graded(*_: Any, **__: Any) -> None:
         raise AssertionError("graded")
 
     monkeypatch.setattr(stages, "logged_dialogs", graded)
+    monkeypatch.setattr(stages, "solution_dialogs", graded)
     with pytest.raises(UsageError, match="context"):
-        train("sft", context=64)
+        train(stage, context=64)
+    if stage == "dapo":
+        with pytest.raises(UsageError, match=r"beside 1100 reserved, more than the context"):
+            train(stage, completion=1100)
+        return
+    if stage != "sft":
+        return
     with pytest.raises(UsageError, match="reads at most"):
         train("sft", context=1 << 20)
     with pytest.raises(UsageError, match="holds an adapter"):
@@ -599,8 +616,10 @@ def test_a_run_stands_for_its_model_if_it_is_there_and_speaks_alike(
             train("dpo", model=named, feedback="none")
         with pytest.raises(UsageError, match="code=code"):
             train("dpo", model=named, code="dual")
-        with pytest.raises(UsageError, match=r"start from what it started from, .* `train sft`"):
+        with pytest.raises(UsageError, match=r"start para from what that run started from"):
             train("para", model=named)
+        with pytest.raises(UsageError, match=r"--set feedback=full --set code=code$"):
+            train("sft", model=named, feedback="grade")
     train("sft", out=tmp_path / "unfinished")
     with pytest.raises(UsageError, match="unfinished holds no model: its training has not ended"):
         train("dpo", model=tmp_path / "unfinished")
