@@ -165,7 +165,7 @@ def compare(spec: str, trajectories: int, repeats: int) -> None:
     )
     for name, one in middle.items():
         over = 1e3 * (1 / one.submissions - 1 / alone)
-        shown = f"{over:+.2f} ms" if ", 1 " in name.partition(" worker")[0] else ""
+        shown = f"{over:+.2f} ms" if "1 grading" in name or "1 worker" in name else ""
         print(
             f"{name:<28}{one.episodes:>12.1f}{one.submissions:>10.0f}{shown:>12}"
             f"{1e3 * one.own:>6.0f} ms/shard{one.start:>7.1f} s"

@@ -16,6 +16,7 @@ Covered: one machine, and a running cluster by its address. Not covered: startin
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from typing import Any
 from novicegym.agents.base import Agent
 from novicegym.courses.model import Course, Trajectory
 from novicegym.envs.episode import Episode
-from novicegym.errors import GraderError, UsageError
+from novicegym.errors import AgentError, GraderError, UsageError
 from novicegym.eval.episodes import (
     PROTOCOLS,
     Desk,
@@ -82,7 +83,7 @@ def rollout_on_ray(
         raise UsageError(f"model_replicas must be at least 0, got {model_replicas}")
     with _connected(address) as ray:
         there = ray.cluster_resources()
-        cores, gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
+        cores, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0))
         env_workers = env_workers or max(1, cores)
         if env_workers > cores:
             raise UsageError(f"{env_workers} env workers need a core each, Ray has {cores}")
@@ -93,13 +94,13 @@ def rollout_on_ray(
                 max_restarts=-1,
                 max_concurrency=_CALLS * env_workers + 1,
                 num_cpus=0,
-                num_gpus=min(1.0, gpus / model_replicas),
+                num_gpus=1 / math.ceil(model_replicas / gpus) if gpus else 0,
                 scheduling_strategy="SPREAD",
             )
             .remote([made], batch_size)
             for _ in range(model_replicas)
         ]
-        name = ray.get(replicas[0].name.remote()) if replicas else make_agent().name
+        name = _name(ray, replicas[0]) if replicas else make_agent().name
         run = open_rollout(course, name, out, protocol=protocol, seed=seed, source=source)
         assignments = ray.put(replace(course, trajectories=()))
         play = ray.remote(_play).options(
@@ -133,16 +134,31 @@ def _played(
         shard = running.pop(ready)
         try:
             encoded = ray.get(ready)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayError as error:  # what it ran in died, again and again
-            told = " ".join(str(error).split())[:300]
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if cause is not None and not isinstance(cause, ray.exceptions.RayError):
+                raise cause from None  # what an agent or the grader raised
             raise GraderError(
-                f"a shard was begun {_TRIES + 1} times and its process died each time ({told}); "
-                "what is finished is kept, and the same command goes on"
+                f"a shard cannot be played, though it was begun {_TRIES + 1} times: a process that "
+                f"it needs dies ({_shortly(error)}); what is finished is kept, and the same "
+                "command goes on"
             ) from None
         running |= {begin(following): following for following in islice(shards, 1)}
         yield shard, encoded
+
+
+def _name(ray: Any, replica: Any) -> str:
+    """Return the name of a replica's agent, when it is made."""
+    try:
+        name: str = ray.get(replica.name.remote())
+    except ray.exceptions.RayActorError as error:
+        raise AgentError(f"the agent cannot be made in a replica: {_shortly(error)}") from None
+    return name
+
+
+def _shortly(error: Exception) -> str:
+    """Return the end of what Ray says, where the cause is."""
+    return " ".join(str(error).split())[-300:]
 
 
 class _Replica:
@@ -276,8 +292,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         alone: dict[str, Any] = {} if address else {"include_dashboard": False}
         ray.init(address or "local", log_to_driver=False, logging_level=logging.WARNING, **alone)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise UsageError(f"no Ray cluster at {address!r}: {told}") from None
+        raise UsageError(f"no Ray cluster at {address!r}: {_shortly(error)}") from None
     try:
         yield ray
     finally:

@@ -17,8 +17,8 @@ import pytest
 from novicegym.agents.base import completion
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog, DialogFormat
-from novicegym.errors import UsageError
-from novicegym.eval import rollouts
+from novicegym.errors import AgentError, GraderError, UsageError
+from novicegym.eval import distributed, rollouts
 from novicegym.eval.distributed import rollout_on_ray
 from novicegym.eval.episodes import make_protocol
 from novicegym.eval.records import read_records, shard_path
@@ -177,6 +177,38 @@ def test_one_process_goes_on_with_what_ray_began(
         rollout_on_ray(course, Broken, tmp_path / "run", protocol=PUBLISHED, env_workers=2)
     rollout(course, Mutter(), tmp_path / "run", protocol=PUBLISHED)
     assert files(tmp_path / "run") == files(alone)
+
+
+class Stillborn(Mutter):
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        raise UsageError("no weights at /models/none")
+
+
+class Deadly(Mutter):
+    """Ends the process that asks it."""
+
+    def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
+def test_an_agent_that_cannot_be_made_is_told_and_leaves_no_run(
+    course: Course, cluster: Any, tmp_path: Path
+) -> None:
+    settings = {"protocol": PUBLISHED, "env_workers": 1, "model_replicas": 1}
+    with pytest.raises(AgentError, match="no weights at /models/none"):
+        rollout_on_ray(course, Stillborn, tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_agent_that_kills_its_process_ends_the_run(
+    course: Course, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "_TRIES", 1)
+    with pytest.raises(GraderError, match="begun 2 times: a process that it needs dies"):
+        rollout_on_ray(course, Deadly, tmp_path / "run", protocol=PUBLISHED, env_workers=1)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ SHORT = (
     ("-r qwen3", "--show"),
     ("benchmarks/", None),
     ("hf:runs/dpo -c progsnap2", None),  # after a run with those weights
+    ("hf:runs/sft --ray", None),  # after a run of another page; on a cluster
+    ("openai:", None),  # tests/cli/test_rollout_api.py
+    ("pip install", None),
+    ("novicegym report runs/", None),  # of other commands' runs; evaluation.md has one that is run
+    ("--ray", "--split trajectories:40"),
     ("novicegym train dapo", "--split trajectories:10 --set epochs=0.1 --set completion=16"),
     ("novicegym train", "--split trajectories:10 --set epochs=0.1 --set context=1024"),
     ("novicegym rollout", "--split trajectories:1"),
