@@ -79,6 +79,11 @@ class Calls(Generic[Question, Reply]):
         self._under_way.difference_update(call for _, call in found)
         return found
 
+    @property
+    def under_way(self) -> bool:
+        """Whether there are calls that `ended` has not returned."""
+        return bool(self._under_way)
+
     async def _asked(self, question: Question) -> Reply:
         async with self._places:
             return await self._ask(self._client, question)

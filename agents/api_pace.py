@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+_LOOK_SECONDS = 0.1
+"""How often to look whether it is stopped."""
+
 
 class Pace:
     """Spaces requests evenly, so that no minute holds more than it may, from the first one on.
@@ -17,15 +20,23 @@ class Pace:
         self._per_request = 60.0 / requests_per_minute
         self._per_token = 60.0 / tokens_per_minute
         self._requests_due = self._tokens_due = 0.0
+        self.is_stopped = False
+        """Whether nothing more may be sent; may be set from any thread."""
 
     async def wait(self, tokens: int) -> None:
-        """Return when a request may be sent that will use about so many tokens."""
+        """Return when a request may be sent that will use about so many tokens.
+
+        Raises CancelledError when stopped, before or while it waits.
+        """
         now = time.monotonic()
         start = max(now, self._requests_due, self._tokens_due)
         # Taken before the wait: who comes next is sent after this one.
         self._requests_due = start + self._per_request
         self._tokens_due = start + tokens * self._per_token
-        await asyncio.sleep(start - now)
+        while not self.is_stopped and (left := start - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
+        if self.is_stopped:
+            raise asyncio.CancelledError
 
     def correct(self, estimated: int, used: int) -> None:
         """Tell how many tokens a request has used that was let through with an estimate."""

@@ -1,6 +1,7 @@
-"""What a run has asked of an endpoint in all its sessions: usage.json in its folder.
+"""What a run has asked of an endpoint over all the times it was gone on with: usage.json in its
+folder.
 
-Covered: sessions that end in any way but a killed process. Not covered: replicas on Ray, each of
+Covered: runs that end in any way but a killed process. Not covered: replicas on Ray, each of
 which counts by itself.
 """
 
@@ -20,7 +21,7 @@ from novicegym.runs import write_atomically
 def usage_kept(agent: OpenAIAgent, path: Path) -> Iterator[None]:
     """Add what the agent asks within to the counts in a JSON file, see `OpenAIAgent.usage`.
 
-    A count that is unknown in one session, as a cost without prices is, is unknown in the sum.
+    A count that was unknown once, as a cost without prices is, is unknown in the sum.
     Raises UsageError, before anything is asked, for a file that holds something else.
     """
     before = _read(path)

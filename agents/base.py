@@ -49,6 +49,17 @@ class StreamingAgent(Agent, Protocol):
         ...
 
 
+def act_by_streaming(
+    agent: StreamingAgent, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return what the agent's `stream` says to dialogs that come all at once, in order."""
+    coming = [list(zip(range(len(dialogs)), dialogs, infos, strict=True))]
+    said: dict[int, str] = {}
+    for answers in agent.stream(lambda _: coming.pop() if coming else []):
+        said.update(answers)
+    return [said[place] for place in range(len(dialogs))]
+
+
 def completion(code: str, info: Mapping[str, Any], fmt: DialogFormat) -> str:
     """Return what a student writes who submits `code` in the state `info`."""
     return assistant_message(code, info["code"] or None, fmt)["content"]

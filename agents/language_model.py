@@ -16,7 +16,7 @@ from zlib import crc32
 
 import numpy as np
 
-from novicegym.agents.base import Asked
+from novicegym.agents.base import Asked, act_by_streaming
 from novicegym.agents.model_files import (
     ModelFiles,
     find_model,
@@ -130,11 +130,7 @@ class LanguageModelAgent:
         student, assignment, position and step; neither on what else is in the batch. Raises
         UsageError for an assignment whose prompt does not fit the context.
         """
-        coming = [list(zip(range(len(dialogs)), dialogs, infos, strict=True))]
-        said: dict[int, str] = {}
-        for answers in self.stream(lambda _: coming.pop() if coming else []):
-            said.update(answers)
-        return [said[place] for place in range(len(dialogs))]
+        return act_by_streaming(self, dialogs, infos)
 
     def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
         """Answer dialogs as they come, see `StreamingAgent`; what is said is what `act` returns."""

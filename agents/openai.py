@@ -4,8 +4,8 @@ completions.
 It reads what `LanguageModelAgent` reads, the longest window of the dialog that leaves room for an
 answer; the endpoint's tokenizer is not here, so tokens are estimated. What the model says is the
 completion as it stands, cut at the limit or not. A refusal is the model's answer, too: its words,
-or none. An endpoint that fails is not: after all retries the run ends with an error, and every
-answer that came before is in the cache, so the same command goes on.
+or none. An endpoint that fails is not: after all retries the run ends with an error. Answers that
+came before, or were on their way then, are in the cache, so the same command goes on.
 
 Covered: requests at once, limits, retries (the package's own: connections, timeouts, 408, 409,
 429, 5xx, a server's Retry-After up to two minutes; here also answers that are none), tokens and
@@ -26,7 +26,7 @@ from typing import Any, Self
 from novicegym.agents.api_calls import Calls
 from novicegym.agents.api_pace import Pace
 from novicegym.agents.api_settings import ApiSettings
-from novicegym.agents.base import Asked
+from novicegym.agents.base import Asked, act_by_streaming
 from novicegym.agents.language_model import COMPLETION, check_context, sampling_seed
 from novicegym.agents.response_cache import (
     Answer,
@@ -47,6 +47,8 @@ _CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 """How often to look for new dialogs while no answer comes."""
 _SHOWN_CHARS = 300
+_SECRET_CHARS = 8
+"""What is shorter is no secret but a placeholder, and may be part of any word."""
 
 
 @dataclass(slots=True)
@@ -124,14 +126,17 @@ class OpenAIAgent:
         try:
             with openai.OpenAI(api_key=api_key, base_url=base_url) as client:
                 url = client.base_url
-        except httpx2.InvalidURL as error:
-            raise UsageError(f"OPENAI_BASE_URL is no address: {error}") from None
-        # Shown and hashed: an address may hold a password.
-        self._shown_url = str(url.copy_with(userinfo=b""))
+        except httpx2.InvalidURL:
+            url = httpx2.URL("http:")
+        # Without its value: an address that is none may hold a password anywhere.
         if url.scheme not in ("http", "https"):
-            raise UsageError(
-                f"OPENAI_BASE_URL must begin with http:// or https://, got {self._shown_url!r}"
-            )
+            raise UsageError("OPENAI_BASE_URL must begin with http:// or https://")
+        if not url.host:
+            raise UsageError("OPENAI_BASE_URL is no address such as http://localhost:8000/v1")
+        # Shown and hashed: an address may hold a password or a key.
+        self._shown_url = str(url.copy_with(userinfo=b"", query=None, fragment=None))
+        secrets = (api_key, url.password, url.query.decode(), *url.params.values())
+        self._secrets = [secret for secret in secrets if len(secret) >= _SECRET_CHARS]
         if cache is not None:
             with open_cache(cache):  # to fail now, not after the first answers are paid
                 pass
@@ -188,18 +193,16 @@ class OpenAIAgent:
         the endpoint refuses, a prompt that does not fit) and AgentError where the endpoint
         or the cache fails. Works in a notebook, too, whose thread runs an event loop already.
         """
-        coming = [list(zip(range(len(dialogs)), dialogs, infos, strict=True))]
-        said: dict[int, str] = {}
-        for answers in self.stream(lambda _: coming.pop() if coming else []):
-            said.update(answers)
-        return [said[place] for place in range(len(dialogs))]
+        return act_by_streaming(self, dialogs, infos)
 
     def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
         """Answer dialogs as they come, see `StreamingAgent`; what is said is what `act` returns.
 
         Whoever asks while others wait is asked on at once, as far as requests at once may be.
-        Raises what `act` does; what was answered until then is in the cache.
+        Raises what `act` does, after the last answer that was on its way, with nothing more
+        sent; what was answered until then is in the cache. Ctrl-C does not wait.
         """
+        self._pace.is_stopped = False
         while asked := take(True):
             with (
                 nullcontext() if self._cache is None else open_cache(self._cache) as cache,
@@ -217,6 +220,12 @@ class OpenAIAgent:
                             for _, call in ended:
                                 call.result()  # raises what it raised
                         asked = take(False)
+                except Exception:
+                    # The endpoint charges for what it is answering: that is waited for.
+                    self._pace.is_stopped = True
+                    while calls.under_way:
+                        self._keep(calls.ended(_LOOK_SECONDS), cache)
+                    raise
                 finally:
                     # Paid, whatever ends this: they wait here, to be kept.
                     self._keep(calls.ended(0), cache)
@@ -251,11 +260,14 @@ class OpenAIAgent:
     ) -> list[tuple[bytes, Answer]]:
         """Return the answers there are by their keys, noted and in the cache."""
         answers = [
-            (request.key, call.result()) for request, call in ended if call.exception() is None
+            (request.key, call.result())
+            for request, call in ended
+            if not call.cancelled() and call.exception() is None
         ]
-        for key, answer in answers:
+        for _, answer in answers:
             self._usage.add(answer)
-            if cache is not None:
+        if cache is not None:
+            for key, answer in answers:
                 cache.put(key, answer)
         return answers
 
@@ -271,13 +283,14 @@ class OpenAIAgent:
         }
 
     def usage(self) -> dict[str, float | None]:
-        """Return what this agent has asked so far; all but None add up over agents and sessions.
+        """Return what this agent has asked so far; all but None add up over agents.
 
         requests: sent, `retries` of them again. answers: of the endpoint. cache_hits: dialogs
         answered without it. prompt_tokens, cached_prompt_tokens (of these), completion_tokens: as
         the endpoint counts; it did not in `uncounted` answers. cut: answers at the limit of
-        tokens. refused: by the model or a filter. cost: None without prices or where tokens are
-        uncounted; cached prompt tokens at the full price, so that it is never too low.
+        tokens. refused: by the model or a filter. cost: of the answers, None without prices or
+        where tokens are uncounted; cached prompt tokens at the full price. What an endpoint
+        charges for answers that never came whole is not in it.
         """
         used, settings = self._usage, self._settings
         cost = None
@@ -400,8 +413,10 @@ class OpenAIAgent:
         )
 
     def _printable(self, text: str) -> str:
-        """Return what the endpoint said, which may quote the key, as part of one line."""
-        return " ".join(text.replace(self._api_key, "***").split())[:_SHOWN_CHARS]
+        """Return what the endpoint said, which may quote secrets, as part of one line."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return " ".join(text.split())[:_SHOWN_CHARS]
 
 
 def read_answer(body: Any) -> Answer:

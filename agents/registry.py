@@ -75,8 +75,9 @@ def _openai(model: str, **sampling: Any) -> Agent:
     return OpenAIAgent.load(model, **sampling)
 
 
-_WITH_FILES: dict[str, Callable[..., Agent]] = {"hf": _transformers, "vllm": _vllm}
-_LANGUAGE_MODELS = {**_WITH_FILES, "openai": _openai}
+WITH_FILES: dict[str, Callable[..., Agent]] = {"hf": _transformers, "vllm": _vllm}
+"""What names a model that has files, before a colon."""
+_LANGUAGE_MODELS = {**WITH_FILES, "openai": _openai}
 """By what stands before the colon; they need no course."""
 
 
@@ -144,11 +145,11 @@ def make_agent(
         return _AGENTS[spec][1](course, seed, grader, fmt)
     module_name, _, factory_name = spec.partition(":")
     if not (factory_name and all(part.isidentifier() for part in module_name.split("."))):
-        models = [*(f"{name}:DIR_OR_ID" for name in _WITH_FILES), "openai:MODEL"]
+        models = [*(f"{name}:DIR_OR_ID" for name in WITH_FILES), "openai:MODEL"]
         raise unknown_name("agent", spec, [*_AGENTS, *models, "module:factory"])
     check_sampling(spec, temperature, top_p)
     if module_name in _LANGUAGE_MODELS:
-        if fmt is not None and module_name in _WITH_FILES:
+        if fmt is not None and module_name in WITH_FILES:
             _require_its_format(factory_name, fmt)
         return _LANGUAGE_MODELS[module_name](
             factory_name, seed=seed, temperature=temperature, top_p=top_p

@@ -1,4 +1,4 @@
-"""Answers of endpoints on disk, so that a resumed run pays once: one SQLite file.
+"""Answers of endpoints on disk, so that a resumed run does not pay for them again: one SQLite file.
 
     with open_cache(path) as cache:
         cache.put(key, answer)

@@ -134,24 +134,31 @@ class VllmAgent:
     def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
         """Answer dialogs as they come (`StreamingAgent`); vLLM refills its batch at each step."""
         engine = self._engine.llm_engine
-        while True:
-            is_idle = not engine.has_unfinished_requests()
-            asked = take(is_idle)
-            if is_idle and not asked:
-                return
-            for ticket, dialog, info in asked:
-                engine.add_request(
-                    str(ticket),
-                    self._prompt(dialog, info),
-                    self._sampling(info),
-                    lora_request=self._adapter,
-                )
-            ended = [output for output in engine.step() if output.finished]
-            if ended:
-                yield [
-                    (int(one.request_id), self._dialogs.text(one.outputs[0].token_ids))
-                    for one in ended
-                ]
+        unanswered: set[str] = set()
+        try:
+            while True:
+                is_idle = not unanswered
+                asked = take(is_idle)
+                if is_idle and not asked:
+                    return
+                for ticket, dialog, info in asked:
+                    engine.add_request(
+                        str(ticket),
+                        self._prompt(dialog, info),
+                        self._sampling(info),
+                        lora_request=self._adapter,
+                    )
+                    unanswered.add(str(ticket))
+                ended = [output for output in engine.step() if output.finished]
+                unanswered -= {one.request_id for one in ended}
+                if ended:
+                    yield [
+                        (int(one.request_id), self._dialogs.text(one.outputs[0].token_ids))
+                        for one in ended
+                    ]
+        finally:
+            # Else the engine would answer them to whoever asks next.
+            engine.abort_request(sorted(unanswered))
 
     def _prompt(self, dialog: Dialog, info: Mapping[str, Any]) -> dict[str, list[int]]:
         ids = prompt_ids(self._dialogs, dialog, info, self._context, self._completion)

@@ -1,15 +1,23 @@
-"""Whether a simulated student stops unsolved as often as real ones do.
+"""How often a policy has not solved by when the student stopped.
 
-A student abandons an assignment when her log ends without a fully correct submission. Whether a
-policy does can be asked only of rollouts that reach the end of the log: where the student has more
-submissions ahead than the rollout has steps, neither has stopped. Such a rollout is *decided*:
-either it had a fully correct submission, or the policy is as unsolved as she would be, after as
-many submissions as she made. That counts as abandoning whether the policy said `exit()` or had to
-be stopped: in protocol `paper` it cannot say so, and in both it is never played beyond the log.
+A student abandons an assignment when her log ends without a fully correct submission. What a
+policy had done by then can be asked only of rollouts that reach the end of the log: where the
+student has more submissions ahead than the rollout has steps, she has not stopped. Such a rollout
+is *decided*: either it had a fully correct submission, or the policy is unsolved after as many
+submissions as she made, whether it said `exit()` or had to be stopped: in protocol `paper` it
+cannot say so, and in both it is never played beyond the log.
 
-So `simulated` says how often a policy fails to solve in the student's time, not that it would not
-have gone on. What it says itself is `exits`, over all rollouts, beside the share of all rollouts
-within which the student leaves (`leaves`). Only protocol `published` lets a policy exit; in
+This does not measure whether a policy gives up as often as students do. To be decided is to be
+where she stops within the rollout, often because she solves there; nothing ties a policy to that
+moment, and one that would solve a submission later counts as unsolved. An independent redraw of
+the very process that wrote the logs is therefore above the students, too: of students who go on
+until they solve, with a chance of 0.2 at each submission, none is unsolved, and a redraw of them
+is unsolved in 0.59 of the decided rollouts (protocol `paper`). So compare policies with each other,
+from the same starts, and not with the students, whose share says which rollouts are decided.
+
+What a policy says itself is `exits`, over all rollouts, beside the share of all rollouts within
+which the student leaves (`leaves`). A policy that would exit after she has stopped is not played
+so far, so that `exits` is too low beside it. Only protocol `published` lets a policy exit; in
 `paper` the share is 0 by construction.
 
 A trajectory is in as many decided rollouts as it has starts that close to its end, on both sides.
@@ -40,8 +48,6 @@ class Abandonment:
     """Share of the decided in which the student ends unsolved."""
     simulated: Interval | None
     """Share of the decided in which the policy ends unsolved."""
-    difference: Interval | None
-    """simulated - logged, over the same draws of students."""
     when_abandoned: Interval | None
     """`simulated` where the student abandons."""
     when_solved: Interval | None
@@ -55,10 +61,10 @@ class Abandonment:
 def abandonment(
     records: Sequence[pa.Table], *, samples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> Abandonment:
-    """Return how often a policy and the students it was played against stop unsolved.
+    """Return how often a policy has not solved by when the student it sat in for stopped.
 
     records: the tables of its runs. Raises UsageError for records that do not say how the logged
-    trajectory ended, and fewer than two students.
+    trajectory ended, and TooFewError for fewer than two students.
     """
     rollouts = [one for table in records for one in _rollouts(table)]
     place = {name: i for i, name in enumerate(sorted({one.student for one in rollouts}))}
@@ -83,7 +89,6 @@ def _shares(sums: FloatArray) -> FloatArray:
         [
             ratio(left, decided),
             ratio(unsolved, decided),
-            ratio(unsolved - left, decided),
             ratio(both, left),
             ratio(unsolved - both, decided - left),
             ratio(left, episodes),

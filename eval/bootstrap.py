@@ -44,6 +44,10 @@ Key = TypeVar("Key", bound=Hashable)
 _CELLS = 1 << 22  # of a matrix of counts: draws come in chunks, so that memory stays small
 
 
+class TooFewError(UsageError):
+    """What there is is too little to say anything of it, which is no mistake of the caller."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A value and where it lies with probability `level`."""
@@ -184,7 +188,8 @@ def intervals(
     """Return each output of a statistic with its percentile interval over draws of students.
 
     Draws in which an output has no value say nothing of it. None where it has none at all.
-    Raises UsageError for fewer than two students or no draws, and a level outside (0, 1).
+    Raises TooFewError for fewer than two students, and UsageError for no draws and a
+    level outside (0, 1).
     """
     if not 0 < level < 1:
         raise UsageError(f"level must be between 0 and 1, got {level}")
@@ -197,7 +202,7 @@ def resample(
 ) -> tuple[FloatArray, FloatArray]:
     """Return a statistic of the students as they are (outputs,), and of draws (draws, outputs)."""
     if students < 2:
-        raise UsageError(f"intervals by student need at least 2 students, got {students}")
+        raise TooFewError(f"intervals by student need at least 2 students, got {students}")
     if samples < 1:
         raise UsageError(f"samples must be at least 1, got {samples}")
     [values] = statistic(np.ones((1, students)))

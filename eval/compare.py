@@ -7,7 +7,9 @@ CodeBLEU are means over what a policy covers, and each covers other submissions:
 - covered: over the submissions each policy covers itself, as the table shows it
 - imputed: over all submissions, one that is not covered counts as 0
 
-Where a metric comes out differently in the two, the difference is one of coverage.
+Better in one view and worse in the other: then it depends on how what is not covered counts. Better
+in one, and it cannot be told in the other, does not say so: that only one of two differences is
+sure does not make them different.
 
 Covered: several seeds of each policy, whose mean is compared; p values that hold for all rows
 together (Holm). Not covered: preset `published`; degradations, and the values on common support,
@@ -39,7 +41,7 @@ from novicegym.eval.support import StepKey, common_support, impute, step_key
 from novicegym.eval.table import ResultRow, make_table
 
 BETTER, WORSE, UNSURE = "better", "worse", "cannot tell"
-DIVIDED = "depends on coverage"
+DIVIDED, PARTLY = "depends on coverage", "cannot tell in both"
 
 _SURE = 0.05  # what an interval of 95 % leaves out
 ENOUGH_STUDENTS = 6
@@ -139,18 +141,25 @@ class Comparison:
 
     @property
     def answer(self) -> dict[str, str]:
-        """By metric: the verdict, or "depends on coverage" where the two views have others."""
+        """By metric: the verdict of both views.
+
+        "depends on coverage" where it is better in one and worse in the other, and "cannot tell in
+        both" where it is better or worse in one alone.
+        """
         verdicts: dict[str, set[str]] = defaultdict(set)
         for row in self.rows:
             verdicts[row.metric].add(row.verdict)
-        return {
-            metric: found.pop() if len(found) == 1 else DIVIDED
-            for metric, found in verdicts.items()
-        }
+        return {metric: _together(found) for metric, found in verdicts.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return everything."""
         return asdict(self) | {"answer": self.answer}
+
+
+def _together(verdicts: set[str]) -> str:
+    if {BETTER, WORSE} <= verdicts:
+        return DIVIDED
+    return PARTLY if len(verdicts) > 1 else next(iter(verdicts))
 
 
 _Pair: TypeAlias = tuple[Sequence[Run], Sequence[Run]]
@@ -172,8 +181,9 @@ def compare_policies(
     first, second: the records of each policy's runs, one a seed, by what to call the run.
     with_codebleu, workers, progress: as in `measure`, for each run in turn. samples, seed: draws
     of students for 95 % intervals and p values, and their seed. Raises UsageError for runs that
-    no table would show together, a policy whose runs differ in more than the seed, and fewer than
-    two students.
+    no table would show together, runs of two agents or of one seed given as one policy's, and
+    fewer than two students. Records do not say what else makes a policy, such as its temperature:
+    whoever has the folders asks `novicegym.eval.report.policies.check_one_policy`.
     """
     runs = [*first.values(), *second.values()]
     table = make_table(runs, with_codebleu=False)

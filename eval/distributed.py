@@ -47,8 +47,12 @@ from novicegym.grading.store import default_store
 
 _TRIES = 5
 """How often a shard is begun anew because a process died that it needs."""
+_LONG = 120.0
+"""Seconds after which it is said what is waited for."""
 _PATIENCE = 5.0
 """Seconds that a shard waits for more replicas when one is there."""
+_THREADS = 1000
+"""Calls that a replica takes on at once, at most: each is a thread."""
 _CALLS = 4
 """Batches that a shard has asked a replica for and not got yet, at most."""
 
@@ -92,7 +96,7 @@ def rollout_on_ray(
             ray.remote(_Replica)
             .options(
                 max_restarts=-1,
-                max_concurrency=_CALLS * env_workers + 1,
+                max_concurrency=min(_CALLS * env_workers + 1, _THREADS),
                 num_cpus=0,
                 num_gpus=1 / math.ceil(model_replicas / gpus) if gpus else 0,
                 scheduling_strategy="SPREAD",
@@ -149,8 +153,13 @@ def _played(
 
 def _name(ray: Any, replica: Any) -> str:
     """Return the name of a replica's agent, when it is made."""
+    call = replica.name.remote()
+    if not ray.wait([call], timeout=_LONG)[0]:
+        logging.getLogger(__name__).warning(
+            "still waiting for a model replica: it loads, or Ray has no machine or GPU free for it"
+        )
     try:
-        name: str = ray.get(replica.name.remote())
+        name: str = ray.get(call)
     except ray.exceptions.RayActorError as error:
         raise AgentError(f"the agent cannot be made in a replica: {_shortly(error)}") from None
     return name

@@ -20,8 +20,9 @@ What makes the comparison fair:
   whatever a place in the trajectory weighs, it does so on both sides. The number is that of the
   records, whether or not the policy was still at work in them, for what a policy did must not
   decide what its counterpart weighs. The judge learns from each distinct transition once.
-- Folds are of students: no copy of a transition, and no habit of a student, is learnt from and
-  judged.
+- Folds are of students: no copy of a student's transition, and no habit of hers, is learnt from
+  when she is judged. What two students did alike, or a policy did in the seats of both, can be
+  learnt from the one and judged with the other.
 - A previous submission is never correct on either side: both end with their first correct one.
 - What serialization does to the ends of a program is taken off both (`style.normalized`).
 
@@ -57,7 +58,7 @@ import numpy as np
 import pyarrow as pa
 
 from novicegym.errors import UsageError
-from novicegym.eval.bootstrap import Interval
+from novicegym.eval.bootstrap import Interval, TooFewError
 from novicegym.eval.judges import Floats, Ints, Panel, RocCurve, mean_area
 from novicegym.eval.submission_features import (
     FAMILIES,
@@ -128,8 +129,8 @@ def machine_turing_test(
     records: one run's episode records. folds: groups of students, each judged by who learnt
     on the others. splits: divisions into folds to average over. samples: bootstrap draws.
     workers: processes that compute features; the result does not depend on it. Raises
-    UsageError for fewer students than folds, fewer slots than LEAST_SLOTS, a step of a rollout
-    held twice, a missing column, and packages that are not installed.
+    TooFewError for fewer students than folds and fewer slots than LEAST_SLOTS, and UsageError for a
+    step of a rollout held twice, a missing column, and packages that are not installed.
     """
     if folds < 2:
         raise UsageError(f"folds must be at least 2, got {folds}")
@@ -138,13 +139,13 @@ def machine_turing_test(
     slots, stopped, previous_unknown = _slots(records)
     students = sorted({slot.student for slot in slots})
     if len(students) < folds:
-        raise UsageError(
+        raise TooFewError(
             f"the machine Turing test holds out students in {folds} folds, and only "
             f"{len(students)} have transitions to compare; roll out more students or ask for "
             "fewer folds"
         )
     if len(slots) < LEAST_SLOTS:
-        raise UsageError(
+        raise TooFewError(
             f"the machine Turing test needs at least {LEAST_SLOTS} transitions to compare, got "
             f"{len(slots)}; roll out more trajectories"
         )

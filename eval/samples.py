@@ -7,13 +7,13 @@ A policy that is uncertain is not wrong to say different things. Three views of 
   knows the student: it says what the policy can say, grows with n, and is no score of a simulator
 - distributions: whether the grades it gives are spread as the students' are
 
-`energy_distance` compares all simulated grades with all logged ones: twice the area between the
-squared cumulative shares, 2 E|X-Y| - E|X-X'| - E|Y-Y'|; 0 for equal distributions, whoever got
-which grade. It is over pairs of different students (a U-statistic): the plain average over all
-pairs (the V-statistic) is never below 0, is too large by about one over the number of students,
-and more so in every bootstrap draw, so that its interval would miss it. This one is right on
-average and may fall a little below 0; near 0 its interval is rough, as those of degenerate
-statistics are.
+`energy_distance` compares all simulated grades with all logged ones: twice the area under the
+squared difference of the cumulative shares, 2 E|X-Y| - E|X-X'| - E|Y-Y'|; 0 for equal
+distributions, whoever got which grade. It is over pairs of different students (a U-statistic): the
+plain average over all pairs (the V-statistic) is never below 0, is too large by about one over the
+number of students, and more so in every bootstrap draw, so that its interval would miss it. This
+one is right on average and may fall a little below 0; near 0 its interval is rough, as those of
+degenerate statistics are.
 
 `energy_score` compares the samples at a step with what that student did: E|X-y| - E|X-X'| / 2,
 over pairs of different samples (unbiased in n, "fair"). It is a proper score, lower is better, and

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from novicegym.agents.base import Agent, Asked, StreamingAgent
 from novicegym.dialogs.serialize import Dialog
+from novicegym.errors import AgentError, UsageError
 from novicegym.eval.episodes import act
 
 Answers: TypeAlias = list[tuple[int, str]]
@@ -66,16 +67,23 @@ class Serving:
             try:
                 for answers in self._stream():
                     self._deliver(answers)
-            except Exception as error:  # whoever waits must hear of it
-                with self._lock:
-                    inboxes = {id(inbox): inbox for inbox, _ in self._askers.values()}
-                    self._askers.clear()
-                    self._waiting = queue.SimpleQueue()
-                for inbox in inboxes.values():
-                    inbox.put(error)
+                self._fail(AgentError(f"agent {self._agent.name!r} ended without answering all"))
+            except Exception as error:
+                self._fail(error)
+            except BaseException as error:  # a library that exits would end this thread alone
+                self._fail(AgentError(f"agent {self._agent.name!r} ended with {error!r}"))
+
+    def _fail(self, error: Exception) -> None:
+        """Let whoever waits hear of it."""
+        with self._lock:
+            inboxes = {id(inbox): inbox for inbox, _ in self._askers.values()}
+            self._askers.clear()
+            self._waiting = queue.SimpleQueue()
+        for inbox in inboxes.values():
+            inbox.put(error)
 
     def _stream(self) -> Iterator[Answers]:
-        if isinstance(self._agent, StreamingAgent):
+        if isinstance(self._agent, StreamingAgent) and callable(self._agent.stream):
             return self._agent.stream(self._take)
         return self._in_batches()
 
@@ -99,6 +107,8 @@ class Serving:
         inboxes = {}
         with self._lock:
             for ticket, completion in answers:
+                if not isinstance(completion, str):
+                    raise UsageError(f"agent {self._agent.name!r} answered {completion!r:.80}")
                 inbox, place = self._askers.pop(ticket)
                 inboxes[id(inbox)] = inbox
                 parts[id(inbox)].append((place, completion))

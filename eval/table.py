@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from novicegym.envs.render import printable
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import Run
 from novicegym.eval.metrics import Metrics, Progress, score_steps, summarize
@@ -116,7 +117,7 @@ class ResultTable:
             run = row.metrics
             about = (self.course, self.synthetic, self.protocol, self.preset)
             counts = (run.episodes, run.records)
-            who = (row.agent, row.seed, row.run, row.part)
+            who = (_line(row.agent), row.seed, row.run, _line(row.part))
             writer.writerow((*about, *who, *row.shown(), *counts))
         return text.getvalue()
 
@@ -159,7 +160,7 @@ class ResultTable:
         for row in self.rows:
             own = row.run or f"seed {row.seed}"
             name = row.agent if namesakes[row.agent, row.part] == 1 else f"{row.agent} ({own})"
-            name += f", {row.part}" if row.part else ""
+            name = _line(f"{name}, {row.part}" if row.part else name)
             values = [
                 _shown(value, signed=heading.startswith("Δ"))
                 for heading, value in zip(_HEADINGS[1:], row.shown(), strict=False)
@@ -257,6 +258,11 @@ def _run_facts(records: pa.Table) -> dict[str, Any]:
 def _starts(records: pa.Table) -> set[_Step]:
     columns = [records.column(name).to_pylist() for name in _START]
     return set(zip(*columns, strict=True))
+
+
+def _line(text: str) -> str:
+    """Return a name or an id from a log as one line that cannot drive the terminal."""
+    return printable(" ".join(text.split()))
 
 
 def _shown(value: float | None, *, signed: bool) -> str:

@@ -9,7 +9,9 @@ for it as much; what a policy did not cover is missing from its side only.
 The size of an edit is the Levenshtein distance in characters over the length of the longer
 program: 0 is the same text again, 1 nothing in common. Characters, because many programs on the
 way do not tokenize, and because it is then the same for every language; renaming a long name
-counts for more than it would in tokens.
+counts for more than it would in tokens. Programs are compared without the white space around them
+and with line feeds for line ends (`novicegym.eval.style.normalized`), as in the machine Turing
+test: "unchanged" is the same in both.
 
 Covered: outcome transitions and edit sizes, each with intervals by student; several runs of a
 policy are pooled. Not covered: what an edit changes; stopping, which is
@@ -27,6 +29,7 @@ import pyarrow as pa
 
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import FloatArray, Interval, intervals, of_sums, ratio
+from novicegym.eval.style import normalized
 from novicegym.eval.support import once_each
 from novicegym.grading.verdict import OUTCOMES
 
@@ -72,8 +75,8 @@ def outcome_transitions(
 ) -> Transitions:
     """Return the transition matrices of a policy and of the students it was played against.
 
-    records: the tables of its runs. Raises UsageError for records without outcomes, and fewer
-    than two students.
+    records: the tables of its runs. Raises UsageError for records without outcomes, and
+    TooFewError where fewer than two students have a transition.
     """
     pairs = _pairs(records)
     number: dict[str, int] = {outcome: i for i, outcome in enumerate(OUTCOMES)}
@@ -102,8 +105,9 @@ def edit_distances(
 ) -> EditDistances:
     """Return how large the edits of a policy are, and those of the students it was played against.
 
-    records: the tables of its runs. Raises UsageError for records without outcomes, fewer than
-    two students, and where rapidfuzz is not installed.
+    records: the tables of its runs. Raises UsageError for records without outcomes and where
+    rapidfuzz is not installed, and TooFewError where fewer than two students have a
+    transition.
     """
     distance = _distance()
     classes = len(EDIT_EDGES)
@@ -129,6 +133,7 @@ def edit_distances(
 @dataclass(frozen=True, slots=True)
 class _Submission:
     code: str
+    """Normalized."""
     outcome: str
 
 
@@ -202,7 +207,7 @@ def _pairs_of_run(table: pa.Table) -> list[_Pair]:
 def _submission(code: str, outcome: str | None) -> _Submission:
     if outcome not in OUTCOMES:
         raise UsageError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
-    return _Submission(code, outcome)
+    return _Submission(normalized(code), outcome)
 
 
 def _sums(

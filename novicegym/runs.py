@@ -83,7 +83,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave an empty file of this name
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

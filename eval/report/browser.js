@@ -6,6 +6,9 @@
   const at = (id) => document.getElementById(id);
   const [CODE, GRADE, OUTCOME, BITS, FEEDBACK] = [0, 1, 2, 3, 4]; // places in a turn
 
+  // What an object itself holds by that name: an assignment may be called "constructor".
+  const held = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
+
   const STOPS = {
     correct: "its submission before was fully correct",
     exit: "it gave up",
@@ -202,7 +205,10 @@
 
   function drawChoice() {
     const { student, assignment } = data.starts[state.start];
-    const title = (id) => (data.assignments[id] ? `${id}: ${data.assignments[id].title}` : id);
+    const title = (id) => {
+      const task = held(data.assignments, id);
+      return task ? `${id}: ${task.title}` : id;
+    };
     options(at("student"), unique(data.starts.map((s) => s.student)).map((s) => [s, s]), student);
     const own = data.starts.filter((s) => s.student === student);
     options(at("assignment"), unique(own.map((s) => s.assignment)).map((a) => [a, title(a)]), assignment);
@@ -214,14 +220,14 @@
   }
 
   function drawTask() {
-    const task = data.assignments[data.starts[state.start].assignment];
+    const task = held(data.assignments, data.starts[state.start].assignment);
     at("task").hidden = !task;
     at("task-title").textContent = task ? task.title : "";
     at("task-prompt").textContent = task ? task.prompt : "";
   }
 
   function drawTests(logged, played) {
-    const task = data.assignments[data.starts[state.start].assignment];
+    const task = held(data.assignments, data.starts[state.start].assignment);
     const shown = task && task.tests.length && logged;
     at("tests").hidden = !shown;
     const mark = (turn, i) => (!turn || !turn[BITS] ? "-" : turn[BITS][i] === "1" ? "✓ passed" : "✗ failed");
@@ -268,7 +274,7 @@
     at("policy-title").textContent = state.step ? `${name}, step ${state.step}` : `${name} starts from the same`;
     at("student-verdict").textContent = verdict(logged) || "Not in the records: no earlier rollout aims at it.";
     at("policy-verdict").textContent = verdict(played) || (state.step
-      ? `No submission: ${STOPS[start.stops[state.policy]] || "it had stopped"}.` : "");
+      ? `No submission: ${held(STOPS, start.stops[state.policy]) || "it had stopped"}.` : "");
     const [left, right] = [lines(logged), lines(played)];
     const panes = [at("student-code"), at("policy-code")];
     for (const pane of panes) pane.replaceChildren();

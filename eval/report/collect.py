@@ -9,18 +9,19 @@ browser, which is `novicegym.eval.report.browser`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from novicegym.errors import UsageError, unknown_name
+from novicegym.errors import unknown_name
 from novicegym.eval.abandonment import Abandonment, abandonment
 from novicegym.eval.bootstrap import (
     Difference,
     Interval,
     Run,
+    TooFewError,
     holm,
     paired_differences,
     step_intervals,
@@ -29,7 +30,7 @@ from novicegym.eval.grade_curve import CurvePoint, grade_curves
 from novicegym.eval.metrics import Progress, score_steps
 from novicegym.eval.realism import Realism, machine_turing_test
 from novicegym.eval.report.policies import Policy
-from novicegym.eval.support import StepSupport, SupportRow, support_table
+from novicegym.eval.support import StepSupport, SupportRow, impute, support_table
 from novicegym.eval.table import ResultTable
 from novicegym.eval.transitions import (
     EditDistances,
@@ -43,6 +44,12 @@ BASELINE = "persistence"
 COMPARED = ("coverage", "grade_proximity", "codebleu")
 """The paper's metrics: those of Figure 1, and of the paired differences."""
 
+PAIRED = (
+    *(("covered", metric) for metric in COMPARED),
+    *(("imputed", metric) for metric in COMPARED if metric != "coverage"),
+)
+"""(view, metric) of the paired differences; coverage is the same in both views."""
+
 _DRAWS_A_TEST = 200
 """A p value is never below 2 / draws, and Holm multiplies it by the number of tests: so many
 draws a test let a clear difference come out below 0.01 however many tests there are."""
@@ -55,8 +62,9 @@ class RealismPanel:
     turing: Realism | None
     why_not: str
     """Why there is no machine Turing test; empty when there is one."""
-    transitions: Transitions
-    edits: EditDistances
+    transitions: Transitions | None
+    edits: EditDistances | None
+    """Both None where fewer than two students have a step whose previous submission is known."""
     abandonment: Abandonment
 
 
@@ -81,6 +89,8 @@ class PairedRow:
     """How far a policy is above the baseline in one metric."""
 
     policy: str
+    view: str
+    """"covered": on the steps that each covers itself; "imputed": on all, a gap counts as 0."""
     metric: str
     difference: Difference | None
     adjusted_p: float | None
@@ -166,7 +176,7 @@ def collect(
             )
         )
     others = [one.name for one in simulated if one.name != against]
-    paired_samples = max(samples, _DRAWS_A_TEST * len(others) * len(COMPARED))
+    paired_samples = max(samples, _DRAWS_A_TEST * len(others) * len(PAIRED))
     first = scored[policies[0].name][0]
     return Report(
         course=checked.course,
@@ -219,14 +229,21 @@ def _realism(
         turing = machine_turing_test(
             some, splits=splits, samples=samples, seed=seed, workers=workers
         )
-    except UsageError as too_little:
-        # A small sample is no reason to have no report; what is not installed was found before.
+    except TooFewError as too_little:
+        # A small sample is no reason to have no report.
         why_not = str(too_little)
+    transitions, edits = None, None
+    try:
+        transitions = outcome_transitions(policy.tables, samples=samples, seed=seed)
+        edits = edit_distances(policy.tables, samples=samples, seed=seed)
+    except TooFewError:
+        # Of the first start of a trajectory it is not known what the first step changed.
+        pass
     return RealismPanel(
         turing=turing,
         why_not=why_not,
-        transitions=outcome_transitions(policy.tables, samples=samples, seed=seed),
-        edits=edit_distances(policy.tables, samples=samples, seed=seed),
+        transitions=transitions,
+        edits=edits,
         abandonment=abandonment(policy.tables, samples=samples, seed=seed),
     )
 
@@ -234,12 +251,17 @@ def _realism(
 def _paired(
     scored: dict[str, list[Run]], against: str, others: Sequence[str], samples: int, seed: int
 ) -> tuple[PairedRow, ...]:
-    found: dict[tuple[str, str], Difference | None] = {}
+    compared = {name: scored[name] for name in (against, *others)}
+    views: dict[str, Mapping[str, Sequence[Run]]] = {
+        "covered": compared,
+        "imputed": {name: [impute(run) for run in runs] for name, runs in compared.items()},
+    }
+    found: dict[tuple[str, str, str], Difference | None] = {}
     for name in others:
-        differences = paired_differences(scored[against], scored[name], samples=samples, seed=seed)
-        found |= {(name, metric): differences[metric] for metric in COMPARED}
+        differences = {
+            view: paired_differences(runs[against], runs[name], samples=samples, seed=seed)
+            for view, runs in views.items()
+        }
+        found |= {(name, view, metric): differences[view][metric] for view, metric in PAIRED}
     adjusted = holm({key: one.p for key, one in found.items() if one is not None})
-    return tuple(
-        PairedRow(policy, metric, one, adjusted.get((policy, metric)))
-        for (policy, metric), one in found.items()
-    )
+    return tuple(PairedRow(*key, one, adjusted.get(key)) for key, one in found.items())

@@ -3,9 +3,9 @@
 A line is told by its dash and its marker, too, not by colour alone. The same report gives the same
 bytes: text stays text, fonts are those that come with matplotlib, ids are salted, no dates.
 
-Covered: Figures 1 and 2 of the paper, the machine Turing test, and of each policy its grade curve,
-transition matrices and edit sizes. Not covered: the numbers as text, which the page has beside
-each figure.
+Covered: Figures 1 and 2 of the paper, the machine Turing test, and of each policy its grade curve
+and, where it has them, transition matrices and edit sizes. Not covered: the numbers as text, which
+the page has beside each figure.
 """
 
 from __future__ import annotations
@@ -311,12 +311,12 @@ def _policy_panels(report: Report, policy: PolicyResults, panel: RealismPanel) -
         _grade_axes(axes, "Grades, and who is left")
         _legend(axes, handles, [students, f"{students} where covered", _label(policy.name)])
 
+    if panel.transitions is None or panel.edits is None:
+        return [curve]
+    sides = ((panel.edits.logged, LOGGED, -0.2), (panel.edits.simulated, SERIES[number % 8], 0.2))
+
     def edits(axes: Axes) -> None:
         handles = []
-        sides = (
-            (panel.edits.logged, LOGGED, -0.2),
-            (panel.edits.simulated, SERIES[number % 8], 0.2),
-        )
         for side, colour, shift in sides:
             there = [(i + shift, one) for i, one in enumerate(side.shares) if one is not None]
             values = [one.value for _, one in there]
@@ -357,6 +357,7 @@ def shown_outcomes(report: Report) -> tuple[list[int], list[int]]:
     matrices = [
         matrix
         for _, panel in _panels(report)
+        if panel.transitions is not None
         for matrix in (panel.transitions.logged, panel.transitions.simulated)
     ]
     numbers = range(len(OUTCOMES))

@@ -1,7 +1,7 @@
 """Which runs belong together: several seeds of one policy are one row of a report.
 
 Two runs are of one policy when their run.json differ in the seed alone. Covered: reading,
-grouping and naming runs. That they may be compared at all is checked by
+grouping, checking and naming runs. That they may be compared at all is checked by
 `novicegym.eval.table.make_table`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,10 +19,11 @@ import pyarrow as pa
 from novicegym.errors import UsageError
 from novicegym.eval.records import read_records, read_run
 from novicegym.eval.table import ResultTable, make_table
+from novicegym.runs import JsonDict
 
 STUDENTS = "logged"
-"""The agent that is the students themselves: it is the ceiling of the metrics, and competes with
-nobody."""
+"""The agent that is the students themselves, as it is asked for: it is the ceiling of the metrics,
+and competes with nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,8 @@ class Policy:
     runs: tuple[Path, ...]
     tables: tuple[pa.Table, ...]
     """The episode records of each run."""
-
-    @property
-    def is_students(self) -> bool:
-        """Whether it is the logged students."""
-        return self.agent == STUDENTS
+    is_students: bool
+    """Whether it is the logged students."""
 
 
 def read_policies(runs: Sequence[Path]) -> tuple[list[Policy], ResultTable]:
@@ -55,8 +53,7 @@ def read_policies(runs: Sequence[Path]) -> tuple[list[Policy], ResultTable]:
     checked = make_table(tables, names=list(map(str, runs)), with_codebleu=False)
     groups: dict[str, list[int]] = defaultdict(list)
     for number, run in enumerate(runs):
-        settings = {name: value for name, value in read_run(run).items() if name != "seed"}
-        groups[json.dumps(settings, sort_keys=True)].append(number)
+        groups[json.dumps(_settings(run), sort_keys=True)].append(number)
     policies = []
     namesakes = Counter(checked.rows[members[0]].agent for members in groups.values())
     for members in groups.values():
@@ -76,6 +73,7 @@ def read_policies(runs: Sequence[Path]) -> tuple[list[Policy], ResultTable]:
                 seeds=seeds,
                 runs=tuple(runs[number] for number in members),
                 tables=tuple(tables[number] for number in members),
+                is_students=_asked_for(runs[members[0]]) == STUDENTS,
             )
         )
     if all(one.is_students for one in policies):
@@ -84,3 +82,41 @@ def read_policies(runs: Sequence[Path]) -> tuple[list[Policy], ResultTable]:
             "students alone; add a run of another agent"
         )
     return policies, checked
+
+
+def check_one_policy(runs: Sequence[Path]) -> None:
+    """Raise UsageError unless the runs are of one policy: they differ in their seed alone."""
+    first, *others = ((run, _settings(run)) for run in runs)
+    for run, settings in others:
+        changed = sorted(
+            name
+            for name in first[1].keys() | settings.keys()
+            if first[1].get(name) != settings.get(name)
+        )
+        if changed:
+            raise UsageError(
+                f"{first[0]} and {run} have other settings in run.json ({', '.join(changed)}); "
+                "runs that are taken together differ in their seed alone"
+            )
+
+
+def _settings(run: Path) -> JsonDict:
+    """Return what makes the policy of a run: all that its run.json tells, but the seed."""
+    return _flat({name: value for name, value in read_run(run).items() if name != "seed"})
+
+
+def _flat(config: Mapping[str, object], prefix: str = "") -> JsonDict:
+    flat: JsonDict = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _asked_for(run: Path) -> str:
+    """Return the agent of a run as it was asked for: any agent may call itself "logged"."""
+    config = read_run(run)
+    agent: str = config.get("source", {}).get("agent", config["agent"])
+    return agent

@@ -56,12 +56,13 @@ def to_csv(report: Report) -> str:
     """Return one line a policy, in full precision, an empty field where there is no value.
 
     Each statistic with the ends of its interval, on the steps the policy covers, on those that
-    all policies cover, and with gaps counted as 0; then the machine Turing test and abandonment.
+    all policies cover, and with gaps counted as 0; then the machine Turing test, and the shares of
+    rollouts to the end of the log that are not solved by then, as in `novicegym.eval.abandonment`.
     """
     views = ("covered", "common", "imputed")
     statistics = [(view, name) for view in views for name in STATISTICS]
     columns = [name if view == "covered" else f"{view}_{name}" for view, name in statistics]
-    columns += ["turing_auc", "abandonment_students", "abandonment_policy"]
+    columns += ["turing_auc", "unsolved_at_stop_students", "unsolved_at_stop_policy"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ("course", "synthetic", "protocol", "policy", "seeds", "episodes", "steps")

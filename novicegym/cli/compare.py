@@ -60,7 +60,10 @@ def compare(
     from novicegym.cli.table import has_codebleu
     from novicegym.eval.compare import compare_policies
     from novicegym.eval.records import read_records
+    from novicegym.eval.report.policies import check_one_policy
 
+    for one, others in ((a, a_seeds), (b, b_seeds)):
+        check_one_policy([one, *(others or [])])
     first, second = (
         {str(run): read_records(run) for run in (one, *(others or []))}
         for one, others in ((a, a_seeds), (b, b_seeds))
@@ -135,12 +138,13 @@ def _who(policy: Policy) -> str:
 
 def _answer(found: Comparison) -> str:
     """Return the verdicts in a sentence each: "B is better in X. B is worse in Y."."""
-    from novicegym.eval.compare import BETTER, DIVIDED, UNSURE, WORSE
+    from novicegym.eval.compare import BETTER, DIVIDED, PARTLY, UNSURE, WORSE
 
     said = {
         BETTER: "B is better in {}.",
         WORSE: "B is worse in {}.",
         DIVIDED: "In {} it depends on how what is not covered counts.",
+        PARTLY: "In {} it cannot be told in one of the two views.",
         UNSURE: "There is no sure difference in {}.",
     }
     sentences = []

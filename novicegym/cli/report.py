@@ -86,13 +86,14 @@ def _assignments(
     from novicegym.courses.load import EMBEDDED
     from novicegym.eval.records import read_run
 
-    sources = [read_run(run)["source"] for one in policies for run in one.runs]
+    # A run made from Python says of its source what its caller told, which may be nothing.
+    sources = [read_run(run).get("source", {}) for one in policies for run in one.runs]
     if course is None:
-        played = {source["course"] for source in sources}
+        played = {source.get("course") for source in sources}
         if len(played) > 1 or not played <= set(EMBEDDED):
             return None
         [course] = played
     reading = {}
-    if course == sources[0]["course"]:
+    if course == sources[0].get("course"):
         reading = {name: sources[0].get(name) for name in ("columns", "reader")}
     return LogOptions(tests=tests, **reading).open(course, quiet=True).assignments

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,11 +26,9 @@ from novicegym.cli.options import (
 from novicegym.errors import UsageError
 
 if TYPE_CHECKING:
+    from novicegym.agents.base import Agent
     from novicegym.courses.model import Course
     from novicegym.eval.episodes import RolloutProtocol
-
-_MODELS = ("hf", "vllm")
-"""What names an agent that is a language model, before a colon."""
 
 
 @takes_logs
@@ -225,6 +223,8 @@ def play_agent(
             replicas = cluster.model_replicas
             if replicas is None:
                 replicas = int(is_language_model(agent))
+            if isinstance(behind_api, OpenAIAgent):
+                make = partial(_make_as_recorded, make, behind_api.settings)
             rollout_on_ray(
                 played,
                 make,
@@ -238,6 +238,19 @@ def play_agent(
         ERR.print(f"{out} was complete: nothing was played; delete it to play again")
 
 
+def _make_as_recorded(make: Callable[[], Agent], recorded: Mapping[str, Any]) -> Agent:
+    """Make an agent behind an API on another machine, if that asks as run.json says."""
+    agent = make()
+    settings = agent.settings  # type: ignore[attr-defined]
+    changed = sorted(key for key in recorded if settings.get(key) != recorded[key])
+    if changed:
+        raise UsageError(
+            f"a machine of the cluster asks the API otherwise ({', '.join(changed)}) than this "
+            "one; start Ray there with the same OPENAI_BASE_URL and NOVICEGYM_API_... variables"
+        )
+    return agent
+
+
 def _is_behind_api(agent: str) -> bool:
     return agent.startswith("openai:")
 
@@ -245,11 +258,12 @@ def _is_behind_api(agent: str) -> bool:
 def _warn_of_trained_on(agent: str, played: Course) -> None:
     """Say so when a model is to sit in for students whose logs it has learnt."""
     from novicegym.agents.model_files import find_model
+    from novicegym.agents.registry import WITH_FILES
     from novicegym.courses.selection import Selection
     from novicegym.runs import read_config
 
     kind, _, model = agent.partition(":")
-    run = find_model(model).run if kind in _MODELS and model else None
+    run = find_model(model).run if kind in WITH_FILES and model else None
     config = {} if run is None else read_config(run)
     if config.get("course") != played.name:
         return
@@ -270,11 +284,12 @@ def _own_code(agent: str) -> str | None:
     its base. None of a model behind an API, which is told by how it is asked.
     """
     from novicegym.agents.model_files import find_model
+    from novicegym.agents.registry import WITH_FILES
 
-    module, colon, rest = agent.partition(":")
-    if not colon or _is_behind_api(agent):
+    module, _, rest = agent.partition(":")
+    if not rest or _is_behind_api(agent):
         return None
-    if module in _MODELS:
+    if module in WITH_FILES:
         folder = Path(find_model(rest).named)
         return _model_hash(folder) if folder.is_dir() else None
     try:

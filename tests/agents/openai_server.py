@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class OpenAIServer:
         self.closing = threading.Event()
         self._at_once = 0
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = _QuietServer(("127.0.0.1", 0), _handler(self))
         # Whatever is still being answered when the server closes is of no interest.
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
@@ -86,6 +87,14 @@ class OpenAIServer:
             self._at_once -= 1
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """Prints no traceback for a client that goes while its request is read."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Exchange(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -95,7 +104,11 @@ class Exchange(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         size = int(self.headers["Content-Length"])
-        self.body = json.loads(self.rfile.read(size))
+        sent = self.rfile.read(size)
+        if len(sent) < size:
+            self.close_connection = True  # the client has gone
+            return
+        self.body = json.loads(sent)
         headers = {name.lower(): value for name, value in self.headers.items()}
         act = self.server_of.take(Received(time.monotonic(), self.path, headers, self.body))
         try:

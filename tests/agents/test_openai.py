@@ -633,8 +633,78 @@ def test_what_was_answered_before_a_failure_is_kept(server, seat) -> None:
     assert len(server.received) == 2
 
 
+def test_a_refused_request_costs_no_answer_that_is_on_its_way(server, seat) -> None:
+    texts = [f"try {n}" for n in range(20)]
+    all_there = threading.Barrier(16)
+
+    def one_bad(exchange: Any) -> None:
+        if exchange.body["messages"][-1]["content"] == texts[5]:
+            all_there.wait(30)
+            toy.error(400, "no")(exchange)
+        else:
+            toy.slowly(0.5, after=all_there)(exchange)
+
+    server.default = one_bad
+    agent = seat(concurrency=16)
+    with pytest.raises(UsageError, match="refuses the request"):
+        ask(agent, *texts)
+    assert (agent.usage()["answers"], agent.usage()["requests"]) == (15, 16)
+    good = [text for text in texts[:16] if text != texts[5]]
+    assert ask(seat(), *good) == good
+    assert len(server.received) == 16  # nor was anything sent after the refusal
+    server.default = None
+    assert ask(agent, *texts) == texts
+
+
+def test_nothing_is_sent_after_a_refused_request(server, seat) -> None:
+    both_there = threading.Barrier(2)
+
+    def refuse(exchange: Any) -> None:
+        both_there.wait(30)
+        toy.error(400, "no")(exchange)
+
+    def fail_later(exchange: Any) -> None:
+        both_there.wait(30)
+        time.sleep(0.5)
+        toy.error(503, "Overloaded", **SOON)(exchange)
+
+    server.plan = [refuse, fail_later]
+    started = time.monotonic()
+    with pytest.raises(UsageError, match="refuses the request"):
+        ask(seat(requests_per_minute=4 * 60), "a", "b", *map(str, range(100)))
+    assert len(server.received) <= 3  # one may go while the refusal is read
+    assert time.monotonic() - started < 15  # the pace alone would take 25
+
+
+ADDRESSES = ["user:my-secret@host/v1", "my-secret@host/v1", "http://me:my-/secret@host/v1"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_is_none_is_told_without_it(seat, address) -> None:
+    with pytest.raises(UsageError, match="OPENAI_BASE_URL") as raised:
+        seat(base_url=address)
+    assert "secret" not in str(raised.value)
+    assert "my-" not in str(raised.value)
+
+
+def test_no_error_tells_what_is_secret_in_an_address(server, seat) -> None:
+    address = server.url.replace("http://", "http://me:my-password@") + "?api-key=my-secret"
+    server.default = lambda exchange: toy.error(404, f"no POST {exchange.path}")(exchange)
+    with pytest.raises(UsageError, match="no POST") as raised:
+        ask(seat(base_url=address), "x")
+    assert "my-secret" in server.received[0].path
+    assert "my-secret" not in str(raised.value)
+    assert "my-password" not in str(raised.value)
+
+
+def test_a_key_is_not_told_and_a_placeholder_spoils_no_message(seat) -> None:
+    for key, told in (("k", "provided: Bearer k"), ("sk-longer", r"provided: Bearer \*\*\*")):
+        with pytest.raises(UsageError, match=rf"Incorrect API key {told}"):
+            ask(seat(api_key=key), "x")
+
+
 def test_its_settings_tell_a_run_from_another_and_hold_no_secret(server, seat) -> None:
-    address = server.url.replace("http://", "http://me:my-password@")
+    address = server.url.replace("http://", "http://me:my-password@") + "?api-key=my-secret#end"
     told = json.dumps(seat(base_url=address, context=2000, body={"top_k": 5}).settings)
     assert json.loads(told) == {
         "base_url": f"{server.url}/",

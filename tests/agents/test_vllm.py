@@ -121,8 +121,9 @@ class LLMEngine:
         self.llm.note(prompt, params, lora_request)
         self.asked.append(request_id)
 
-    def has_unfinished_requests(self) -> bool:
-        return bool(self.asked)
+    def abort_request(self, request_ids: list[str]) -> None:
+        assert all(isinstance(one, str) for one in request_ids)
+        self.asked = [one for one in self.asked if one not in request_ids]
 
     def step(self) -> list[Any]:
         oldest, *rest = self.asked
@@ -221,6 +222,12 @@ def test_dialogs_are_taken_in_while_others_are_answered(
 
     assert list(agent.stream(take)) == [[(ticket, "print(1)")] for ticket in (7, 8, 9)]
     assert waits == [True, False, False, True]
+
+    waiting = [[(10, dialog, info), (11, dialog, info)]]
+    answers = agent.stream(take)
+    assert next(answers) == [(10, "print(1)")]
+    answers.close()  # as when whoever asks meets an error
+    assert engine.llm_engine.asked == []
 
 
 @pytest.mark.parametrize(("rank", "room"), [(8, 8), (9, 16), (200, 256)])

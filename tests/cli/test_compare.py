@@ -51,9 +51,18 @@ def words(lines: list[str]) -> str:
 def test_verdicts_are_told_in_plain_words_with_their_intervals() -> None:
     text = words(shown())
     assert (
-        "B is worse in coverage. In grade proximity it depends on how what is not covered counts. "
+        "B is worse in coverage. In grade proximity it cannot be told in one of the two views. "
         "There is no sure difference in CodeBLEU."
     ) in text
+    opposite = [
+        replace(row, verdict="worse")
+        if (row.view, row.metric) == ("imputed", "grade_proximity")
+        else row
+        for row in found().rows
+    ]
+    assert "In grade proximity it depends on how what is not covered counts." in words(
+        shown(rows=opposite)
+    )
     assert "coverage 0.700 0.700 worse by 0.100 (0.050 to 0.150) 0.004" in text
     assert "grade proximity 0.700 0.700 better by 0.100 (0.050 to 0.150) 0.004" in text
     assert "CodeBLEU 0.700 0.700 cannot tell: 0.000 (-0.020 to +0.030) 0.900" in text
@@ -133,6 +142,22 @@ def test_no_text_leaves_its_line_of_80_columns_or_drives_the_terminal(text: str)
 def novicegym(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "novicegym", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600)
+
+
+def test_a_policys_runs_differ_in_their_seed_alone(tmp_path: Path) -> None:
+    """Records do not hold what the policy was told; run.json does."""
+    for seed, feedback in ((0, "full"), (1, "full"), (2, "none")):
+        options = ("--split", "trajectories:6", "--seed", str(seed), "--feedback", feedback)
+        played = novicegym("rollout", "--agent", "novice", *options, "-o", f"n{seed}", cwd=tmp_path)
+        assert played.returncode == 0, played.stderr
+    allowed = novicegym("compare", "n0", "n2", "--a-seed", "n1", "--json", cwd=tmp_path)
+    assert allowed.returncode == 0, allowed.stderr
+    for arguments in (("n0", "n1", "--a-seed", "n2"), ("n1", "n0", "--b-seed", "n2")):
+        refused = novicegym("compare", *arguments, cwd=tmp_path)
+        assert refused.returncode == 2
+        said = refused.stderr.splitlines()[-1]
+        assert "n0 and n2 have other settings in run.json (protocol.format.feedback)" in said
+        assert "differ in their seed alone" in said
 
 
 def test_from_rollouts_to_the_answer(tmp_path: Path) -> None:

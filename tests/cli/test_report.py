@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from novicegym.agents.registry import make_agent
+from novicegym.courses.load import load_course
+from novicegym.courses.splits import take_split
+from novicegym.eval.rollouts import rollout
+
 PROGRAMS = ("def f(x) return x", "def f(x): return x", "def f(x): return x + 2", "def f(x): pass")
 
 
@@ -71,6 +76,19 @@ def test_without_the_course_the_page_says_that_prompts_are_missing(folder: Path)
     page = folder / "without" / "report.html"
     assert browsed(page)["assignments"] == {}
     assert "Prompts and tests are not shown" in page.read_text("utf-8")
+
+
+def test_a_run_made_from_python_says_nothing_of_its_source(tmp_path: Path) -> None:
+    course = take_split(load_course("cs1"), "trajectories:4")
+    agent = make_agent("persistence", course)
+    rollout(course, agent, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["source"] == {}
+    for name, options in (("without", []), ("with", ["-c", "cs1"])):
+        done = novicegym(
+            *("report", tmp_path / "run", *options, "--samples", "5"), "-o", tmp_path / name
+        )
+        assert done.returncode == 0, done.stderr
+        assert bool(browsed(tmp_path / name / "report.html")["assignments"]) == (name == "with")
 
 
 @pytest.mark.parametrize(

@@ -64,14 +64,13 @@ def failing_after(answers: int) -> Callable[[Any], None]:
     return act
 
 
-def test_tokens_and_cost_of_all_sessions_add_up_failed_ones_too(
-    server: Any, tmp_path: Path
-) -> None:
+def test_tokens_and_cost_of_a_run_that_was_gone_on_with_add_up(server: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     server.default = failing_after(2)
     assert isinstance(play(run), NovicegymError)
     first = usage(run)
-    assert (first["answers"], first["requests"]) == (2, 3)
+    assert first["answers"] == server.answered
+    assert first["requests"] == len(server.received) > first["answers"]
     assert first["cost"] > 0
     server.default = None
     assert play(run) is None
@@ -86,7 +85,7 @@ def test_tokens_and_cost_of_all_sessions_add_up_failed_ones_too(
     assert (run / "usage.json").read_bytes() == finished
 
 
-def test_a_cost_that_one_session_does_not_know_is_not_known(
+def test_a_cost_that_a_part_of_the_run_does_not_know_is_not_known(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"

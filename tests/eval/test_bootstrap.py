@@ -16,6 +16,7 @@ from novicegym.eval import bootstrap
 from novicegym.eval.bootstrap import (
     METRICS,
     STATISTICS,
+    TooFewError,
     draw_counts,
     holm,
     intervals,
@@ -200,7 +201,7 @@ def test_same_seed_same_interval_whatever_the_order_of_records() -> None:
 
 def test_one_student_is_too_few() -> None:
     run = [step("a", 0.5), replace(step("a", 0.7), position=4)]
-    with pytest.raises(UsageError, match="at least 2 students, got 1"):
+    with pytest.raises(TooFewError, match="at least 2 students, got 1"):
         student_intervals([run])
     assert intervals_if_possible([run]) == dict.fromkeys(STATISTICS)
     assert intervals_if_possible([]) == dict.fromkeys(STATISTICS)

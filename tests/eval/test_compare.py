@@ -102,10 +102,13 @@ def test_a_policy_that_answers_only_what_is_easy_does_not_get_away_with_it() -> 
         ("covered", "grade_proximity"): "better",
         ("imputed", "grade_proximity"): "cannot tell",
     }
-    assert found.answer["grade_proximity"] == "depends on coverage"
     assert found.common_share == 0.75
+    # Sure here and unsure there does not make the two differ.
+    assert found.answer["grade_proximity"] == "cannot tell in both"
     lost = compared(plain, run(lambda *seat: Fraction(8, 10) if seat[3] == 1 else None, "b"))
+    assert verdicts(lost)["covered", "grade_proximity"] == "better"
     assert verdicts(lost)["imputed", "grade_proximity"] == "worse"
+    assert lost.answer["grade_proximity"] == "depends on coverage"
 
 
 def test_turned_round_the_verdicts_turn_too() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from novicegym.agents.base import Asked
 from novicegym.dialogs.serialize import Dialog
-from novicegym.errors import UsageError
+from novicegym.errors import AgentError, UsageError
 from novicegym.eval.serving import Serving
 
 
@@ -110,3 +110,50 @@ def test_whoever_waits_hears_why_there_is_no_answer_and_the_next_is_served() -> 
 
 def test_nothing_asked_is_nothing_answered() -> None:
     assert list(Serving(Echo(), batch_size=4).ask([], [])) == []
+
+
+class Leaves(Counter):
+    """Ends its process, or so it thinks."""
+
+    def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
+        take(True)
+        raise SystemExit(3)
+        yield
+
+
+class GivesUp(Counter):
+    """Answers one and takes that for the end."""
+
+    def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
+        ticket, dialog, _ = take(True)[0]
+        yield [(ticket, dialog[0]["content"])]
+
+
+class SaysNothing(Counter):
+    """Answers with what is no text."""
+
+    def stream(self, take: Callable[[bool], Sequence[Asked]]) -> Iterator[list[tuple[int, str]]]:
+        yield [(ticket, None) for ticket, _, _ in take(True)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("agent", "error", "message"),
+    [
+        (Leaves(), AgentError, r"agent 'counter' ended with SystemExit\(3\)"),
+        (GivesUp(), AgentError, "agent 'counter' ended without answering all"),
+        (SaysNothing(), UsageError, "agent 'counter' answered None"),
+    ],
+)
+def test_an_agent_that_does_not_answer_leaves_nobody_waiting(
+    agent: Any, error: type[Exception], message: str
+) -> None:
+    serving = Serving(agent, batch_size=4)
+    for _ in range(2):
+        with pytest.raises(error, match=message):
+            answers(serving, "a", "b")
+
+
+def test_an_attribute_of_that_name_makes_no_stream() -> None:
+    echo = Echo()
+    echo.stream = True  # type: ignore[attr-defined]
+    assert answers(Serving(echo, batch_size=4), "a") == ["a"]

@@ -113,6 +113,14 @@ def test_by_a_kind_of_episode_every_run_has_a_row_for_each() -> None:
         make_table([run()], by="size")
 
 
+def test_names_cannot_drive_the_terminal_nor_break_a_row() -> None:
+    table = make_table([run("evil\x1b[2J\nrow")])
+    for text in (printed(table), table.to_markdown(), table.to_csv()):
+        assert "\x1b" not in text
+        assert "evil" in text
+    assert len(table.to_markdown().splitlines()) == 5
+
+
 def test_runs_of_one_agent_are_told_apart_by_seed() -> None:
     text = printed(make_table([run(), run(seed=7)]), width=140)
     assert "copier (seed 0)" in text

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import Interval
 from novicegym.eval.records import RECORDS
+from novicegym.eval.style import normalized
 from novicegym.eval.transitions import (
     EDIT_EDGES,
     Matrix,
@@ -116,7 +117,9 @@ def test_the_logged_student_as_a_policy_proceeds_as_logged(trajectories: list[li
     edits = edit_distances([run], samples=20)
     assert numbers(edits.simulated.shares) == pytest.approx(numbers(edits.logged.shares))
     wanted = [
-        distance(old, new) for log in trajectories for (old, _), (new, _) in pairwise(log[3:])
+        distance(normalized(old), normalized(new))
+        for log in trajectories
+        for (old, _), (new, _) in pairwise(log[3:])
     ]
     assert edits.logged.mean is not None
     assert edits.logged.mean.value == pytest.approx(sum(wanted) / len(wanted))
@@ -157,6 +160,22 @@ def test_an_edit_starts_from_what_the_policy_submitted_itself() -> None:
     assert found.simulated.mean.value == pytest.approx(1 / 8)
     assert found.simulated.shares[0] is not None
     assert found.simulated.shares[0].value == pytest.approx(0.5)
+
+
+def test_what_a_file_does_to_a_program_is_no_edit() -> None:
+    log = [("a\nb\n", "logical")] * 4 + [("a\nc\n", "logical"), ("a\nc", "logical")]
+    made = {
+        4: [("a\r\nc", "logical"), ("\na\rc \n", "logical")],
+        3: [("a\nb", "logical"), ("a\nc\n\n", "logical"), ("a\nc", "logical")],
+    }
+    run = table(*(rollouts(student, log, made) for student in ("ann", "ben")))
+    found = edit_distances([run], samples=20)
+    assert numbers(found.simulated.shares) == numbers(found.logged.shares)
+    assert found.simulated.mean == found.logged.mean
+    # To the 5th one of three characters, to the 6th none.
+    assert numbers(found.logged.shares[:1]) == [0.5, 0.5, 0.5]
+    assert found.logged.mean is not None
+    assert found.logged.mean.value == pytest.approx(1 / 6)
 
 
 def test_runs_are_pooled() -> None:

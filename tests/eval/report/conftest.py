@@ -50,7 +50,8 @@ def _rows(agent: str, seed: int) -> list[dict[str, Any]]:
     students, policy = np.random.default_rng(0), np.random.default_rng([seed, len(agent)])
     rows = []
     for student in (EVIL_STUDENT, *(f"s{number}" for number in range(1, 8))):
-        for assignment in ("double", "add<i>"):
+        # The first is what every object of the page's script has, too.
+        for assignment in ("constructor", "add<i>"):
             length = int(students.integers(4, 9))
             log = [int(one) for one in students.integers(0, 5, length - 1)]
             log.append(5 if students.random() < 0.8 else 2)
@@ -101,6 +102,8 @@ def _write_run(
     *,
     feedback: str = "full",
     steps: int = _STEPS,
+    starts: tuple[int, ...] | None = None,
+    source: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
     config = {
@@ -108,11 +111,15 @@ def _write_run(
         "agent": agent,
         "seed": seed,
         "shards": 1,
-        "source": {"course": "table:made.csv"},
+        "source": {"course": "table:made.csv"} if source is None else source,
         "protocol": {"name": "paper", "format": {"feedback": feedback}},
     }
     open_run(folder, config)
-    rows = [row | changes for row in _rows(agent, seed) if row["step"] <= steps]
+    rows = [
+        row | changes
+        for row in _rows(agent, seed)
+        if row["step"] <= steps and (starts is None or row["position"] in starts)
+    ]
     write_shard(folder, 0, encode_shard(rows))
     return folder
 
@@ -120,7 +127,7 @@ def _write_run(
 @pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
     """Writes a run folder as a rollout leaves it: (folder, agent, seed, *, feedback, steps,
-    what is the same in all records)."""
+    starts, source, what is the same in all records)."""
     return _write_run
 
 

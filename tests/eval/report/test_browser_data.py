@@ -100,10 +100,10 @@ def test_a_giant_program_is_cut_and_says_so(tmp_path: Path, write_run: WriteRun)
 
 def test_the_course_adds_prompts_and_tests(made: Any) -> None:
     suite = TestSuite(cases=(CallCase("f(1)", 2, name="one"), IOCase("1\n", "2\n")))
-    double = Assignment(id="double", title="Twice", prompt="Double it.", tests=suite)
-    data = browser_data(made.policies, episodes=20, assignments={"double": double})
+    double = Assignment(id="constructor", title="Twice", prompt="Double it.", tests=suite)
+    data = browser_data(made.policies, episodes=20, assignments={"constructor": double})
     assert data["assignments"] == {
-        "double": {
+        "constructor": {
             "title": "Twice",
             "prompt": "Double it.",
             "tests": ["one: f(1) gives 2", "input '1\\n' gives output '2\\n'"],

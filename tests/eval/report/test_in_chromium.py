@@ -114,6 +114,24 @@ def test_the_menus_choose_student_assignment_start_and_policy(made: Any, quiet: 
     assert quiet.evaluate(options) == data["policies"]
 
 
+def test_an_assignment_of_which_nothing_is_known_is_named_by_its_id(made: Any, quiet: Any) -> None:
+    """Whatever it is called: "constructor" is a name that every object of a script has."""
+    names = {start["assignment"] for start in made.browser["starts"]}
+    assert "constructor" in names
+    assert made.browser["assignments"] == {}
+    quiet.open(made.page)
+    options = "[...document.querySelector('#assignment').options].map((one) => one.textContent)"
+    shown = set()
+    for student in sorted({start["student"] for start in made.browser["starts"]}):
+        choose(quiet, "student", student)
+        for name in quiet.evaluate(options):
+            choose(quiet, "assignment", name)
+            assert quiet.evaluate("document.getElementById('task').hidden") is True
+            assert quiet.evaluate("document.getElementById('tests').hidden") is True
+            shown.add(name)
+    assert shown == names
+
+
 def test_the_table_of_the_episode_goes_to_a_step(made: Any, quiet: Any) -> None:
     number = start_of_most_steps(made.browser)
     quiet.open(made.page, f"#episode={number}")

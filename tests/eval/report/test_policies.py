@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from novicegym.errors import UsageError
-from novicegym.eval.report.policies import read_policies
+from novicegym.eval.report.policies import check_one_policy, read_policies
 
 WriteRun: TypeAlias = Callable[..., Path]
 
@@ -53,6 +53,31 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, write_run: Wri
 def test_only_the_logged_students_are_students(tmp_path: Path, write_run: WriteRun) -> None:
     runs = [write_run(tmp_path / name, name) for name in ("logged", "persistence")]
     assert [one.is_students for one in read_policies(runs)[0]] == [True, False]
+
+
+def test_an_agent_that_calls_itself_logged_is_a_policy(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [
+        write_run(tmp_path / spec, "logged", source={"course": "c", "agent": spec})
+        for spec in ("hf:logged", "logged", "mine:logged")
+    ]
+    policies, _ = read_policies(runs)
+    assert [one.is_students for one in policies] == [False, True, False]
+
+
+def test_runs_of_one_policy_differ_in_their_seed_alone(tmp_path: Path, write_run: WriteRun) -> None:
+    def sampled(name: str, seed: int, temperature: float) -> Path:
+        source = {"decoding": {"temperature": temperature}}
+        return write_run(tmp_path / name, "a", seed=seed, source=source)
+
+    runs = [sampled("cold", 0, 0.7), sampled("again", 1, 0.7)]
+    check_one_policy(runs)
+    hot = sampled("hot", 2, 1.0)
+    with pytest.raises(UsageError, match=r"cold and .*hot .*\(source.decoding.temperature\)"):
+        check_one_policy([*runs, hot])
+    assert len(read_policies([*runs, hot])[0]) == 2
+    terse = write_run(tmp_path / "terse", "a", seed=3, feedback="none")
+    with pytest.raises(UsageError, match=r"protocol.format.feedback"):
+        check_one_policy([terse, *runs])
 
 
 def test_the_students_alone_are_refused(tmp_path: Path, write_run: WriteRun) -> None:
