@@ -35,7 +35,8 @@ def open_run(run: Path, config: Mapping[str, Any]) -> None:
     """
     path = run / "run.json"
     if path.exists():
-        existing, wanted = _flat(read_config(run)), _flat(json.loads(json.dumps(config)))
+        existing = flat_config(read_config(run))
+        wanted = flat_config(json.loads(json.dumps(config)))
         changed = sorted(
             key
             for key in existing.keys() | wanted.keys()
@@ -69,11 +70,12 @@ def read_config(run: Path) -> JsonDict:
     return config
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> JsonDict:
+def flat_config(config: Mapping[str, Any], prefix: str = "") -> JsonDict:
+    """Return a configuration with dotted names, to say which settings differ."""
     flat: JsonDict = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flat_config(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow as pa
 from novicegym.errors import UsageError
 from novicegym.eval.records import read_records, read_run
 from novicegym.eval.table import ResultTable, make_table
-from novicegym.runs import JsonDict
+from novicegym.runs import JsonDict, flat_config
 
 STUDENTS = "logged"
 """The agent that is the students themselves, as it is asked for: it is the ceiling of the metrics,
@@ -102,17 +102,7 @@ def check_one_policy(runs: Sequence[Path]) -> None:
 
 def _settings(run: Path) -> JsonDict:
     """Return what makes the policy of a run: all that its run.json tells, but the seed."""
-    return _flat({name: value for name, value in read_run(run).items() if name != "seed"})
-
-
-def _flat(config: Mapping[str, object], prefix: str = "") -> JsonDict:
-    flat: JsonDict = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+    return flat_config({name: value for name, value in read_run(run).items() if name != "seed"})
 
 
 def _asked_for(run: Path) -> str:
