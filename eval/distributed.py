@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -141,7 +142,7 @@ def _played(
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None)
             if cause is not None and not isinstance(cause, ray.exceptions.RayError):
-                raise cause from None  # what an agent or the grader raised
+                raise cause from error  # an agent's or the grader's; Ray tells where
             raise GraderError(
                 f"a shard cannot be played, though it was begun {_TRIES + 1} times: a process that "
                 f"it needs dies ({_shortly(error)}); what is finished is kept, and the same "
@@ -188,7 +189,8 @@ class _Replica:
     def ask(
         self, dialogs: list[Any], infos: list[Mapping[str, Any]]
     ) -> Iterator[list[tuple[int, str]]]:
-        yield from self._serving.ask(dialogs, infos)
+        with _sendable():
+            yield from self._serving.ask(dialogs, infos)
 
 
 def _play(
@@ -204,12 +206,30 @@ def _play(
     kept: references to the course and to what makes the agent, as in `_Replica`.
     """
     course, made = kept
-    desk: Desk = (
-        _ReplicaDesk(replicas, batch_size) if replicas else LocalDesk(_agent(made), batch_size)
-    )
-    return encode_shard(
-        play_trajectories(_course(course), trajectories, desk, protocol, _grader(), run=told)
-    )
+    with _sendable():
+        desk: Desk = (
+            _ReplicaDesk(replicas, batch_size) if replicas else LocalDesk(_agent(made), batch_size)
+        )
+        return encode_shard(
+            play_trajectories(_course(course), trajectories, desk, protocol, _grader(), run=told)
+        )
+
+
+@contextmanager
+def _sendable() -> Iterator[None]:
+    """Replace an exception that another process could not read, which Ray takes for a death."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError:  # from a replica, and so through here already
+        raise
+    except Exception as error:
+        try:
+            pickle.loads(ray.cloudpickle.dumps(error))
+        except Exception:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 # What a process keeps from one task to the next.

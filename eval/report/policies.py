@@ -100,6 +100,14 @@ def check_one_policy(runs: Sequence[Path]) -> None:
             )
 
 
+def check_two_runs(run: Path, other: Path) -> None:
+    """Raise UsageError for two runs of one policy with one seed: they are the same."""
+    if read_run(run)["seed"] == read_run(other)["seed"] and _settings(run) == _settings(other):
+        raise UsageError(
+            f"{run} and {other} are the same policy with the same seed; there is no difference"
+        )
+
+
 def _settings(run: Path) -> JsonDict:
     """Return what makes the policy of a run: all that its run.json tells, but the seed."""
     return flat_config({name: value for name, value in read_run(run).items() if name != "seed"})

@@ -42,6 +42,8 @@ def write_report(report: Report, browser: Mapping[str, Any], out: Path) -> Path:
     page = out / "report.html"
     figures = out / "figures"
     figures.mkdir(parents=True, exist_ok=True)
+    for earlier in figures.glob("policy[0-9]*-*.[sp][vn]g"):
+        earlier.unlink()  # of another report: its policies may have been others
     for picture in pictures(report):
         write_atomically(figures / f"{picture.name}.svg", picture.svg)
         write_atomically(figures / f"{picture.name}.png", picture.png)

@@ -60,8 +60,9 @@ def compare(
     from novicegym.cli.table import has_codebleu
     from novicegym.eval.compare import compare_policies
     from novicegym.eval.records import read_records
-    from novicegym.eval.report.policies import check_one_policy
+    from novicegym.eval.report.policies import check_one_policy, check_two_runs
 
+    check_two_runs(a, b)
     for one, others in ((a, a_seeds), (b, b_seeds)):
         check_one_policy([one, *(others or [])])
     first, second = (

@@ -179,6 +179,7 @@ def test_from_rollouts_to_the_answer(tmp_path: Path) -> None:
     assert all(example["start"] is not None for example in data["examples"])
     for arguments, message in [
         (("compare", "persistence", "nothing"), "nothing is not a run"),
+        (("compare", "logged", "logged"), "are the same policy with the same seed"),
         (("compare", "persistence"), "Missing argument"),
         (("compare", "persistence", "logged", "--a-seed", "reference"), "differ in their seed"),
     ]:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -177,6 +178,30 @@ def test_one_process_goes_on_with_what_ray_began(
         rollout_on_ray(course, Broken, tmp_path / "run", protocol=PUBLISHED, env_workers=2)
     rollout(course, Mutter(), tmp_path / "run", protocol=PUBLISHED)
     assert files(tmp_path / "run") == files(alone)
+
+
+class TalkError(Exception):
+    """Cannot be read by another process: it wants two arguments."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+class Talks(Mutter):
+    """Fails in its own way."""
+
+    def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+        raise TalkError("no", "model")
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_an_agents_own_exception_is_told_with_its_place(
+    replicas: int, course: Course, cluster: Any, tmp_path: Path
+) -> None:
+    settings = {"protocol": PUBLISHED, "env_workers": 1, "model_replicas": replicas}
+    with pytest.raises(RuntimeError, match="TalkError: no model") as told:
+        rollout_on_ray(course, Talks, tmp_path / "run", **settings)
+    assert 'raise TalkError("no", "model")' in "".join(traceback.format_exception(told.value))
 
 
 class Stillborn(Mutter):

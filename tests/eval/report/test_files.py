@@ -328,6 +328,8 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path, write_run: WriteR
     outs = []
     for number in ("1", "2"):
         out = tmp_path / f"out{number}"
+        (out / "figures").mkdir(parents=True)
+        (out / "figures" / "policy9-of-before.png").write_bytes(b"another report's")
         command = [sys.executable, "-m", "novicegym", "report", *map(str, runs)]
         command += ["--out", str(out), "--samples", "20", "--episodes", "5"]
         environment = os.environ | {"PYTHONHASHSEED": number}
