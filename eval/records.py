@@ -108,6 +108,19 @@ def read_records(run: Path) -> pa.Table:
     return pa.concat_tables([RECORDS.empty_table(), *map(_read_shard, shards)])
 
 
+def count_played(run: Path) -> tuple[int, int]:
+    """Return how many trajectories and how many episodes a finished run has records of."""
+    trajectories = episodes = 0
+    for index in range(read_run(run)["shards"]):
+        # A trajectory is in one shard.
+        shard = _read_shard(shard_path(run, index))
+        trajectories += shard.group_by(["student_id", "assignment_id"]).aggregate([]).num_rows
+        episodes += (
+            shard.group_by(["student_id", "assignment_id", "position"]).aggregate([]).num_rows
+        )
+    return trajectories, episodes
+
+
 def _read_shard(shard: Path) -> pa.Table:
     try:
         return pq.read_table(shard, schema=RECORDS)

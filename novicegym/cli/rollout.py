@@ -116,6 +116,7 @@ def rollout(
     from novicegym.agents.registry import check_sampling
     from novicegym.dialogs.serialize import DialogFormat
     from novicegym.eval.episodes import make_protocol
+    from novicegym.eval.records import count_played
 
     check_sampling(agent, temperature, top_p)
     # It refuses names that do not exist.
@@ -142,6 +143,10 @@ def rollout(
         temperature=temperature,
         top_p=top_p,
     )
+    trajectories, episodes = count_played(out)
+    short = len(played.trajectories) - trajectories
+    left_out = f"; {short:,} more are too short for protocol {protocol}" if short else ""
+    ERR.print(f"{episodes:,} episodes of {trajectories:,} trajectories{left_out}")
     ERR.print(f"records are in {out}; print them with: novicegym table {out}")
 
 

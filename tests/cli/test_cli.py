@@ -92,6 +92,8 @@ def test_from_a_table_to_the_result_table(table: Path, tmp_path: Path) -> None:
             "rollout", "-c", tmp_path / "course", "--agent", agent, "-o", tmp_path / agent
         )
         assert run.returncode == 0, run.stderr
+        told = "2 episodes of 1 trajectories; 1 more are too short for protocol paper"
+        assert told in run.stderr  # Ann's; Ben made two submissions
     result = novicegym("table", tmp_path / "logged", tmp_path / "persistence", "--json")
     assert result.returncode == 0, result.stderr
     logged, persistence = json.loads(result.stdout)["rows"]
