@@ -226,7 +226,8 @@ def _sendable() -> Iterator[None]:
         raise
     except Exception as error:
         try:
-            pickle.loads(ray.cloudpickle.dumps(error))
+            dumps: Callable[[Exception], bytes] = ray.cloudpickle.dumps
+            pickle.loads(dumps(error))
         except Exception:
             raise RuntimeError(f"{type(error).__name__}: {error}") from error
         raise
