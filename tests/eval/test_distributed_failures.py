@@ -59,7 +59,7 @@ def parts(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in run.rglob("*.parquet")}
 
 
-@pytest.mark.parametrize("replicas", [0, 2])
+@pytest.mark.parametrize("replicas", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_machine_that_is_lost_costs_nothing_that_was_finished(
     replicas: int,
     course: Course,
@@ -102,7 +102,9 @@ def wait_for_a_shard(run: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "blow", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_a_run_whose_process_is_ended_goes_on_with_the_same_command(
     blow: signal.Signals, alone: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +140,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_with_room_the_run_goes_on(alone: Path, small_disk: Path) -> None:
     whole = parts(alone)
     resize(small_disk, sum(map(len, whole.values())) // 2)
