@@ -32,8 +32,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import FloatArray, Interval, intervals, of_sums, ratio
+from novicegym.eval.records import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,10 @@ _COLUMNS = (
 
 
 def _rollouts(table: pa.Table) -> list[_Rollout]:
-    for name in ("logged_length", "final_logged_grade_num", "final_logged_grade_den"):
-        if table.column(name).null_count:
-            raise UsageError(f"{table.column(name).null_count} records have no {name}")
-    columns = [table.column(name).to_pylist() for name in _COLUMNS]
+    ends = ("logged_length", "final_logged_grade_num", "final_logged_grade_den")
     rollouts: dict[tuple[str, str, int], _Rollout] = {}
     for student, assignment, position, step, length, final, of, grade, full, stop in zip(
-        *columns, strict=True
+        *columns(table, _COLUMNS, complete=ends), strict=True
     ):
         key = (student, assignment, position)
         one = rollouts.setdefault(key, _Rollout(student, student_unsolved=final != of))

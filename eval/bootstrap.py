@@ -41,6 +41,10 @@ STATISTICS = METRICS + DEGRADATIONS
 
 Key = TypeVar("Key", bound=Hashable)
 
+DRAWS_A_TEST = 2001
+"""A p value is never below 2 / draws, and Holm multiplies it by the number of tests: so many draws
+a test let a clear difference come out below 0.001 however many tests there are."""
+
 _CELLS = 1 << 22  # of a matrix of counts: draws come in chunks, so that memory stays small
 
 

@@ -28,6 +28,7 @@ import pyarrow as pa
 
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import (
+    DRAWS_A_TEST,
     METRICS,
     Difference,
     Interval,
@@ -180,10 +181,10 @@ def compare_policies(
 
     first, second: the records of each policy's runs, one a seed, by what to call the run.
     with_codebleu, workers, progress: as in `measure`, for each run in turn. samples, seed: draws
-    of students for 95 % intervals and p values, and their seed. Raises UsageError for runs that
-    no table would show together, runs of two agents or of one seed given as one policy's, and
-    fewer than two students. Records do not say what else makes a policy, such as its temperature:
-    whoever has the folders asks `novicegym.eval.report.policies.check_one_policy`.
+    of students for 95 % intervals, and their seed; the differences take DRAWS_A_TEST for each p
+    value. Raises UsageError for runs that no table would show together, runs of two agents or of
+    one seed given as one policy's, and fewer than two students. Records do not say what else makes a policy, such as its
+    temperature: whoever has the folders asks `novicegym.eval.report.policies.check_one_policy`.
     """
     runs = [*first.values(), *second.values()]
     table = make_table(runs, with_codebleu=False)
@@ -236,10 +237,11 @@ def _rows(
     views: Mapping[str, _Pair], metrics: Sequence[str], samples: int, seed: int
 ) -> tuple[Row, ...]:
     found: dict[tuple[str, str], tuple[Interval | None, Interval | None, Difference | None]] = {}
+    draws = max(samples, DRAWS_A_TEST * len(views) * len(metrics))
     for view, (first, second) in views.items():
         one = student_intervals(first, samples=samples, seed=seed)
         other = student_intervals(second, samples=samples, seed=seed)
-        differences = paired_differences(first, second, samples=samples, seed=seed)
+        differences = paired_differences(first, second, samples=draws, seed=seed)
         for metric in metrics:
             # Coverage is the same in every view.
             if (metric, view) != ("coverage", "imputed"):

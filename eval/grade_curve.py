@@ -31,6 +31,7 @@ import pyarrow as pa
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import FloatArray, Interval, Run, intervals, of_sums, ratio
 from novicegym.eval.metrics import score_steps
+from novicegym.eval.records import columns
 from novicegym.eval.support import once_each
 
 TENTHS = 10
@@ -149,11 +150,10 @@ def _sums(
 def _logged_lengths(tables: Sequence[pa.Table]) -> _Lengths:
     lengths: dict[tuple[str, str], int] = {}
     for table in tables:
-        column = table.column("logged_length")
-        if column.null_count:
-            raise UsageError(f"{column.null_count} of {len(column)} records have no logged_length")
-        names = (table.column(name).to_pylist() for name in ("student_id", "assignment_id"))
-        lengths.update(zip(zip(*names, strict=True), column.to_pylist(), strict=True))
+        students, assignments, values = columns(
+            table, ("student_id", "assignment_id", "logged_length"), complete=["logged_length"]
+        )
+        lengths.update(zip(zip(students, assignments, strict=True), values, strict=True))
     return lengths
 
 

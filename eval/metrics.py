@@ -30,6 +30,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from novicegym.errors import UsageError, unknown_name
+from novicegym.eval.records import columns
 from novicegym.rewards.codebleu import CodeBleu, codebleu, require_codebleu
 
 PRESETS = ("paper", "published")
@@ -149,12 +150,9 @@ def score_steps(
 ) -> list[ScoredStep]:
     """Return every record scored, in the order of the table. Errors as in `measure`."""
     published = _is_published(preset)
-    missing = sorted(set(_COLUMNS) - set(records.column_names))
-    if missing:
-        raise UsageError(f"the records have no column {', '.join(missing)}")
-    columns = {name: records.column(name).to_pylist() for name in _COLUMNS}
     rows = [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+        dict(zip(_COLUMNS, values, strict=True))
+        for values in zip(*columns(records, _COLUMNS), strict=True)
     ]
     _check_unique(rows)
     solved = _solved_rollouts(rows, published)

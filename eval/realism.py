@@ -47,31 +47,22 @@ resubmitting is a tell by construction.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from novicegym.errors import UsageError
-from novicegym.eval.bootstrap import Interval, TooFewError
+from novicegym.eval.bootstrap import Interval, TooFewError, intervals
 from novicegym.eval.judges import Floats, Ints, Panel, RocCurve, mean_area
-from novicegym.eval.submission_features import (
-    FAMILIES,
-    FEATURES,
-    GradedCode,
-    transition_features,
-)
+from novicegym.eval.moves import Move, paired_moves
+from novicegym.eval.submission_features import FAMILIES, FEATURES, transition_features
 
 LEAST_SLOTS = 50
 """Fewer teach a judge nothing, and its 0.5 would look like realism."""
-
-TAILS = (0.025, 0.975)
-"""Percentiles of the bootstrap draws between which the interval lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +127,8 @@ def machine_turing_test(
         raise UsageError(f"folds must be at least 2, got {folds}")
     if splits < 1 or samples < 1:
         raise UsageError(f"splits and samples must be at least 1, got {splits} and {samples}")
-    slots, stopped, previous_unknown = _slots(records)
+    slots = _slots(records)
+    stopped = records.column("generated_code").null_count
     students = sorted({slot.student for slot in slots})
     if len(students) < folds:
         raise TooFewError(
@@ -162,19 +154,19 @@ def machine_turing_test(
     rows = table[places]
     curves = [RocCurve(panel.scores(rows), panel.fold) for panel in panels]
     auc = mean_area(curves, weights)
-    rng = np.random.default_rng([seed, 1])
-    even = np.full(len(students), 1 / len(students))
-    areas = [
-        mean_area(curves, weights * rng.multinomial(len(students), even)[student])
-        for _ in range(samples)
-    ]
-    low, high = np.quantile(areas, TAILS)
+    [auc] = intervals(
+        lambda counts: np.array([[mean_area(curves, weights * one[student])] for one in counts]),
+        len(students),
+        samples=samples,
+        seed=seed,
+    )
+    assert auc is not None  # every draw has a value
 
     columns = {name: [column] for column, name in enumerate(FEATURES)}
     columns |= {name: [FEATURES.index(one) for one in names] for name, names in FAMILIES.items()}
-    rng = np.random.default_rng([seed, 2])
+    rng = np.random.default_rng([seed, 1])
     lost = {
-        name: auc - mean_area([panel.without(rows, those, rng) for panel in panels], weights)
+        name: auc.value - mean_area([panel.without(rows, those, rng) for panel in panels], weights)
         for name, those in columns.items()
     }
     tells = [
@@ -184,21 +176,18 @@ def machine_turing_test(
         for column in columns[name]
     ]
     return Realism(
-        auc=Interval(auc, float(low), float(high)),
+        auc=auc,
         families={name: lost[name] for name in sorted(FAMILIES, key=lambda name: -lost[name])},
         features=tuple(sorted(tells, key=lambda tell: -tell.importance)),
         students=len(students),
         slots=len(slots),
         stopped=stopped,
-        previous_unknown=previous_unknown,
+        previous_unknown=len(records) - stopped - len(slots),
         folds=folds,
         splits=splits,
         samples=samples,
         seed=seed,
     )
-
-
-_Transition: TypeAlias = tuple[GradedCode, GradedCode]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,73 +196,26 @@ class _Slot:
 
     student: str
     weight: float
-    logged: _Transition
-    simulated: _Transition
+    logged: Move
+    simulated: Move
 
 
-_KEY = ("student_id", "assignment_id", "position", "step")
-_LOGGED = ("logged_code", "logged_grade_num", "logged_grade_den", "logged_outcome")
-_GENERATED = ("generated_code", "grade_num", "grade_den", "outcome")
-
-
-def _slots(records: pa.Table) -> tuple[list[_Slot], int, int]:
-    """Return the slots by their keys, and how many records were left out.
-
-    First those after the policy had stopped, then those whose previous submission is unknown.
-    """
-    keys = list(zip(*_columns(records, _KEY), strict=True))
-    if len(set(keys)) < len(keys):
-        raise UsageError(
-            f"the records hold {len(keys) - len(set(keys))} steps of rollouts more than once; "
-            "test one run at a time"
-        )
-    logged: dict[tuple[str, str, int], GradedCode] = {}
-    generated: dict[tuple[str, str, int, int], GradedCode] = {}
-    for (student, assignment, position, step), *cells in zip(
-        keys, *_columns(records, _LOGGED), *_columns(records, _GENERATED), strict=True
-    ):
-        logged[student, assignment, position + step] = _graded(*cells[:4])
-        if cells[4] is not None:
-            generated[student, assignment, position, step] = _graded(*cells[4:])
-    known = sorted(key for key in keys if (*key[:2], key[2] + key[3] - 1) in logged)
-    copies = Counter((*key[:2], key[2] + key[3]) for key in known)
+def _slots(records: pa.Table) -> list[_Slot]:
+    moves = paired_moves(records)
     # Whole numbers, so that sums are exact: two equal sides score 0.5 and nothing beside it.
-    unit = math.lcm(*copies.values())
-    slots = []
-    for key in known:
-        student, assignment, position, step = key
-        number = position + step
-        first = logged[student, assignment, number - 1]
-        before = first if step == 1 else generated.get((student, assignment, position, step - 1))
-        if before is None or key not in generated:
-            continue
-        slots.append(
-            _Slot(
-                student,
-                unit / copies[student, assignment, number],
-                (first, logged[student, assignment, number]),
-                (before, generated[key]),
-            )
-        )
-    return slots, len(keys) - len(generated), len(generated) - len(slots)
-
-
-def _columns(records: pa.Table, names: Sequence[str]) -> list[list[Any]]:
-    missing = sorted(set(names) - set(records.column_names))
-    if missing:
-        raise UsageError(f"the records have no column {', '.join(missing)}")
-    return [records.column(name).to_pylist() for name in names]
-
-
-def _graded(code: str, numerator: int, denominator: int, outcome: str) -> GradedCode:
-    return GradedCode(code, numerator / denominator, outcome)
+    unit = math.lcm(*(move.copies for move in moves))
+    return [
+        _Slot(move.target[0], unit / move.copies, move.logged, move.simulated)
+        for move in moves
+        if move.simulated is not None
+    ]
 
 
 def _features(slots: Sequence[_Slot], workers: int) -> tuple[Floats, Ints]:
     """Return a row of FEATURES for each distinct transition, NaN where it has none, and which
     row is that of a slot: (2, slots), the logged side first."""
     sides = [slot.logged for slot in slots], [slot.simulated for slot in slots]
-    rows: dict[_Transition, int] = {}
+    rows: dict[Move, int] = {}
     for pair in zip(*sides, strict=True):  # neighbours share programs
         for transition in pair:
             rows.setdefault(transition, len(rows))
@@ -287,7 +229,7 @@ def _features(slots: Sequence[_Slot], workers: int) -> tuple[Floats, Ints]:
     return np.array(values, dtype=np.float64), np.array(places)
 
 
-def _values(transition: _Transition) -> list[float | None]:
+def _values(transition: Move) -> list[float | None]:
     return list(transition_features(*transition).values())
 
 

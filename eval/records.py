@@ -6,7 +6,7 @@ metric can be added later to any old run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,29 @@ def read_records(run: Path) -> pa.Table:
             "run the same `novicegym rollout` command again to complete it"
         )
     return pa.concat_tables([RECORDS.empty_table(), *map(_read_shard, shards)])
+
+
+def columns(
+    records: pa.Table, names: Sequence[str], *, complete: Collection[str] = ()
+) -> list[list[Any]]:
+    """Return these columns of a table, each as a list.
+
+    complete: those among them in which no value may be missing. Raises UsageError where one is,
+    and for a column that is not there.
+    """
+    check_columns(records, names)
+    for name in complete:
+        unknown = records.column(name).null_count
+        if unknown:
+            raise UsageError(f"{unknown} of {len(records)} records have no {name}")
+    return [records.column(name).to_pylist() for name in names]
+
+
+def check_columns(records: pa.Table, names: Iterable[str]) -> None:
+    """Raise UsageError for a column that is not there."""
+    missing = sorted(set(names) - set(records.column_names))
+    if missing:
+        raise UsageError(f"the records have no column {', '.join(missing)}")
 
 
 def count_played(run: Path) -> tuple[int, int]:

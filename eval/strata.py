@@ -21,6 +21,7 @@ import pyarrow as pa
 from novicegym.errors import UsageError, unknown_name
 from novicegym.eval.bootstrap import Interval, Run, intervals_if_possible
 from novicegym.eval.metrics import Metrics, ScoredStep, summarize
+from novicegym.eval.records import columns
 
 STRATA = ("student_success", "policy_success", "assignment", "length")
 
@@ -92,6 +93,10 @@ def part_by(records: Sequence[pa.Table], runs: Sequence[Run], by: str) -> dict[s
     return {name: list(members) for (_, name), members in sorted(groups.items())}
 
 
+_LENGTH = ("logged_length",)
+_FINAL = ("final_logged_grade_num", "final_logged_grade_den")
+
+
 def _kinds(table: pa.Table, run: Run, by: str) -> list[tuple[int, str]]:
     """Return for each record where its stratum stands among the others, and its name."""
     if by == "assignment":
@@ -99,10 +104,9 @@ def _kinds(table: pa.Table, run: Run, by: str) -> list[tuple[int, str]]:
     if by == "policy_success":
         return [_success(one.solved) for one in run]
     if by == "length":
-        return [_length(length) for length in _column(table, "logged_length")]
-    numerators = _column(table, "final_logged_grade_num")
-    denominators = _column(table, "final_logged_grade_den")
-    return [_success(a == b) for a, b in zip(numerators, denominators, strict=True)]
+        [lengths] = columns(table, _LENGTH, complete=_LENGTH)
+        return [_length(length) for length in lengths]
+    return [_success(a == b) for a, b in zip(*columns(table, _FINAL, complete=_FINAL), strict=True)]
 
 
 def _success(solved: bool) -> tuple[int, str]:
@@ -114,11 +118,3 @@ def _length(submissions: int) -> tuple[int, str]:
         if submissions <= longest:
             return place, f"{LENGTHS[place - 1] + 1}-{longest}" if place else f"up to {longest}"
     return len(LENGTHS), f"over {LENGTHS[-1]}"
-
-
-def _column(table: pa.Table, name: str) -> list[int]:
-    column = table.column(name)
-    if column.null_count:
-        raise UsageError(f"{column.null_count} of {len(column)} records have no {name}")
-    values: list[int] = column.to_pylist()
-    return values

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TypeAlias
 
 from novicegym.agents.similarity import CodeIndex
 from novicegym.courses.syntax import same_ast
+from novicegym.eval.moves import GradedCode
 from novicegym.eval.style import Style, normalized, style_of
 from novicegym.grading.verdict import OUTCOMES
 
@@ -70,17 +70,6 @@ similarity and distance in [0, 1]."""
 FEATURES: tuple[str, ...] = tuple(name for names in FAMILIES.values() for name in names)
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-
-
-@dataclass(frozen=True, slots=True)
-class GradedCode:
-    """One submission as a record holds it."""
-
-    code: str
-    grade: float
-    """In [0, 1]."""
-    outcome: str
-    """One of `novicegym.grading.verdict.OUTCOMES`."""
 
 
 def transition_features(before: GradedCode, after: GradedCode) -> dict[str, float | None]:

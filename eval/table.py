@@ -22,6 +22,7 @@ from novicegym.envs.render import printable
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import Run
 from novicegym.eval.metrics import Metrics, Progress, score_steps, summarize
+from novicegym.eval.records import check_columns, columns
 from novicegym.eval.strata import part_by
 
 if TYPE_CHECKING:
@@ -88,9 +89,10 @@ class ResultTable:
         course = f"{self.course} (synthetic)" if self.synthetic else self.course
         rounding = "per-step values rounded first" if self.preset == "published" else "unrounded"
         return (
-            f"Course {course}, protocol {self.protocol}, metrics {self.preset}: coverage micro, "
-            f"GP and CB macro over k ({rounding}), Δ = mean over k > 1 of m_k - m_1, "
-            "CB* = corrected CodeBLEU"
+            f"Course {course}, protocol {self.protocol}, metrics {self.preset}. Cov: share of the "
+            "students' submissions that have a counterpart (micro). GP: 1 - distance of the "
+            f"grades, CB: CodeBLEU, CB*: corrected (macro over k, {rounding}). "
+            "Δ: mean over k > 1 of m_k - m_1"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -235,9 +237,7 @@ _Step: TypeAlias = tuple[str, str, int, int]
 
 def _run_facts(records: pa.Table) -> dict[str, Any]:
     """Return what all records of a run share."""
-    missing = sorted({*_FACTS, *_START} - set(records.column_names))
-    if missing:
-        raise UsageError(f"the records have no column {', '.join(missing)}")
+    check_columns(records, (*_FACTS, *_START))
     if not len(records):
         raise UsageError(
             "a run has no records: no trajectory is long enough for its protocol; "
@@ -256,8 +256,7 @@ def _run_facts(records: pa.Table) -> dict[str, Any]:
 
 
 def _starts(records: pa.Table) -> set[_Step]:
-    columns = [records.column(name).to_pylist() for name in _START]
-    return set(zip(*columns, strict=True))
+    return set(zip(*columns(records, _START), strict=True))
 
 
 def _line(text: str) -> str:

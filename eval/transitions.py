@@ -1,10 +1,8 @@
 """How a policy proceeds beside how students do: what outcome follows what, and how much changes.
 
-A transition goes from one submission to the next. At a later step of a rollout both are the
-policy's; at its first step it starts from the student's own last submission, which the records
-hold as the target of an earlier start. Where they do not (the first start of each trajectory),
-the step is left out on both sides. Every logged transition counts once, and what was simulated
-for it as much; what a policy did not cover is missing from its side only.
+A transition is a move of `novicegym.eval.moves`, which says what is left out. Every logged
+transition counts once, and what was simulated for it as much; what a policy did not cover is
+missing from its side only.
 
 The size of an edit is the Levenshtein distance in characters over the length of the longer
 program: 0 is the same text again, 1 nothing in common. Characters, because many programs on the
@@ -29,8 +27,8 @@ import pyarrow as pa
 
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import FloatArray, Interval, intervals, of_sums, ratio
+from novicegym.eval.moves import Move, PairedMove, paired_moves
 from novicegym.eval.style import normalized
-from novicegym.eval.support import once_each
 from novicegym.grading.verdict import OUTCOMES
 
 EDIT_EDGES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -78,23 +76,23 @@ def outcome_transitions(
     records: the tables of its runs. Raises UsageError for records without outcomes, and
     TooFewError where fewer than two students have a transition.
     """
-    pairs = _pairs(records)
+    moves = _moves(records)
     number: dict[str, int] = {outcome: i for i, outcome in enumerate(OUTCOMES)}
     size = len(OUTCOMES)
 
-    def classify(move: _Move) -> list[tuple[int, float]]:
+    def classify(move: Move) -> list[tuple[int, float]]:
         return [(number[move.before.outcome] * size + number[move.after.outcome], 1.0)]
 
     def shares(drawn: FloatArray) -> FloatArray:
         counts = drawn.reshape(-1, 2, size, size)
         return ratio(counts, counts.sum(axis=-1, keepdims=True)).reshape(len(drawn), -1)
 
-    students, sums = _sums(pairs, classify, size * size)
+    students, sums = _sums(moves, classify, size * size)
     found = intervals(of_sums(sums, shares), students, samples=samples, level=level, seed=seed)
     rows = [tuple(found[i : i + size]) for i in range(0, len(found), size)]
     return Transitions(
-        logged_steps=len({pair.target for pair in pairs}),
-        simulated_steps=sum(pair.simulated is not None for pair in pairs),
+        logged_steps=len({move.target for move in moves}),
+        simulated_steps=sum(move.simulated is not None for move in moves),
         logged=tuple(rows[:size]),
         simulated=tuple(rows[size:]),
     )
@@ -112,8 +110,8 @@ def edit_distances(
     distance = _distance()
     classes = len(EDIT_EDGES)
 
-    def classify(move: _Move) -> list[tuple[int, float]]:
-        edited = distance(move.before.code, move.after.code)
+    def classify(move: Move) -> list[tuple[int, float]]:
+        edited = distance(normalized(move.before.code), normalized(move.after.code))
         # One column more than there are classes: what the mean is of.
         return [(int(np.searchsorted(EDIT_EDGES, edited)), 1.0), (classes, edited)]
 
@@ -121,7 +119,7 @@ def edit_distances(
         transitions = drawn[..., :classes].sum(axis=-1, keepdims=True)
         return ratio(drawn, transitions).reshape(len(drawn), -1)
 
-    students, sums = _sums(_pairs(records), classify, classes + 1)
+    students, sums = _sums(_moves(records), classify, classes + 1)
     found = intervals(of_sums(sums, shares), students, samples=samples, level=level, seed=seed)
     logged, simulated = found[: classes + 1], found[classes + 1 :]
     return EditDistances(
@@ -130,100 +128,27 @@ def edit_distances(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    code: str
-    """Normalized."""
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    before: _Submission
-    after: _Submission
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """What a student did at one step of a rollout, and what the policy did there."""
-
-    target: tuple[str, str, int]
-    """Student, assignment and which submission."""
-    weight: float
-    logged: _Move
-    simulated: _Move | None
-
-
-_COLUMNS = (
-    "student_id",
-    "assignment_id",
-    "position",
-    "step",
-    "logged_code",
-    "logged_outcome",
-    "generated_code",
-    "outcome",
-)
-
-
-def _pairs(records: Sequence[pa.Table]) -> list[_Pair]:
-    return [pair for table in records for pair in _pairs_of_run(table)]
-
-
-def _pairs_of_run(table: pa.Table) -> list[_Pair]:
-    columns = [table.column(name).to_pylist() for name in _COLUMNS]
-    logged: dict[tuple[str, str, int], _Submission] = {}
-    simulated: dict[tuple[str, str, int, int], _Submission] = {}
-    rows = []
-    for student, assignment, position, step, code, outcome, made, judged in zip(
-        *columns, strict=True
-    ):
-        logged[student, assignment, position + step] = _submission(code, outcome)
-        if made is not None:
-            simulated[student, assignment, position, step] = _submission(made, judged)
-        rows.append((student, assignment, position, step))
-    # The records are complete: every step but the first has the one before it.
-    rows = [(s, a, position, k) for s, a, position, k in rows if (s, a, position + k - 1) in logged]
-    weights = once_each([(s, a, position + k) for s, a, position, k in rows])
-    pairs = []
-    for (student, assignment, position, step), weight in zip(rows, weights, strict=True):
-        target = (student, assignment, position + step)
-        before = logged[student, assignment, position + step - 1]
-        mine = simulated.get((student, assignment, position, step))
-        mine_before = before
-        if step > 1 and mine is not None:
-            mine_before = simulated[student, assignment, position, step - 1]
-        pairs.append(
-            _Pair(
-                target,
-                float(weight),
-                _Move(before, logged[target]),
-                None if mine is None else _Move(mine_before, mine),
-            )
-        )
-    return pairs
-
-
-def _submission(code: str, outcome: str | None) -> _Submission:
-    if outcome not in OUTCOMES:
-        raise UsageError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
-    return _Submission(normalized(code), outcome)
+def _moves(records: Sequence[pa.Table]) -> list[PairedMove]:
+    return [move for table in records for move in paired_moves(table)]
 
 
 def _sums(
-    pairs: Sequence[_Pair], classify: Callable[[_Move], list[tuple[int, float]]], width: int
+    moves: Sequence[PairedMove], classify: Callable[[Move], list[tuple[int, float]]], width: int
 ) -> tuple[int, FloatArray]:
-    """Return the number of students, and sums (students, logged and simulated, width)."""
-    place = {name: i for i, name in enumerate(sorted({pair.target[0] for pair in pairs}))}
+    """Return the number of students, and sums (students, logged and simulated, width).
+
+    A logged move is what up to `horizon` rollouts aim at; weighted by its copies it counts once.
+    """
+    place = {name: i for i, name in enumerate(sorted({move.target[0] for move in moves}))}
     sums = np.zeros((len(place), 2, width))
     logged: dict[tuple[str, str, int], list[tuple[int, float]]] = {}
-    for pair in pairs:
-        if pair.target not in logged:
-            logged[pair.target] = classify(pair.logged)
-        moves = [logged[pair.target], classify(pair.simulated) if pair.simulated else []]
-        for side, found in enumerate(moves):
+    for move in moves:
+        if move.target not in logged:
+            logged[move.target] = classify(move.logged)
+        sides = [logged[move.target], classify(move.simulated) if move.simulated else []]
+        for side, found in enumerate(sides):
             for column, value in found:
-                sums[place[pair.target[0]], side, column] += pair.weight * value
+                sums[place[move.target[0]], side, column] += value / move.copies
     return len(place), sums
 
 

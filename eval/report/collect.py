@@ -18,6 +18,7 @@ import pyarrow as pa
 from novicegym.errors import unknown_name
 from novicegym.eval.abandonment import Abandonment, abandonment
 from novicegym.eval.bootstrap import (
+    DRAWS_A_TEST,
     Difference,
     Interval,
     Run,
@@ -49,10 +50,6 @@ PAIRED = (
     *(("imputed", metric) for metric in COMPARED if metric != "coverage"),
 )
 """(view, metric) of the paired differences; coverage is the same in both views."""
-
-_DRAWS_A_TEST = 200
-"""A p value is never below 2 / draws, and Holm multiplies it by the number of tests: so many
-draws a test let a clear difference come out below 0.01 however many tests there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,7 @@ def collect(
             )
         )
     others = [one.name for one in simulated if one.name != against]
-    paired_samples = max(samples, _DRAWS_A_TEST * len(others) * len(PAIRED))
+    paired_samples = max(samples, DRAWS_A_TEST * len(others) * len(PAIRED))
     first = scored[policies[0].name][0]
     return Report(
         course=checked.course,

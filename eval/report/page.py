@@ -16,9 +16,13 @@ from typing import Any
 
 from novicegym.eval.report.collect import COMPARED, Report
 from novicegym.eval.report.figures import NAMES, edit_classes, page_figures, shown_outcomes
-from novicegym.eval.report.tables import HEADINGS, SHOWN, is_best, shown
+from novicegym.eval.report.summary import summarize_report
+from novicegym.eval.report.tables import HEADINGS, SHOWN, is_best, shown, shown_p
 from novicegym.eval.submission_features import FEATURES
 from novicegym.grading.verdict import OUTCOMES
+
+TRIVIAL = ("persistence", "reference")
+"""Agents that imitate nobody: what they score, a metric gives for nothing."""
 
 TELLS = 10
 """Features of the machine Turing test that are shown."""
@@ -39,13 +43,15 @@ def render_page(report: Report, browser: Mapping[str, Any]) -> str:
     )
     # Its filter `tojson` escapes <, > and &: no text can end the element that holds it.
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    environment.filters |= {"shown": shown, "p": _p_value}
+    environment.filters |= {"shown": shown, "p": shown_p}
     figures = {
         name: [Markup(panel) for panel in panels] for name, panels in page_figures(report).items()
     }
     rows, columns = shown_outcomes(report)
     return environment.get_template("page").render(
         report=report,
+        summary=summarize_report(report),
+        trivial=[one.name for one in report.simulated if one.name in TRIVIAL],
         browser=browser,
         figures=figures,
         style=Markup(sources["style.css"]),
@@ -86,7 +92,3 @@ def _policy(sources: Mapping[str, str]) -> str:
             "form-action 'none'",
         )
     )
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -34,6 +34,11 @@ def shown(value: float | None, name: str = "", digits: int = 3) -> str:
     return text.lstrip("+-") if float(text) == 0 else text
 
 
+def shown_p(value: float) -> str:
+    """Return a p value as printed; draws say no more of a small one."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def best(report: Report, name: str) -> str | None:
     """Return how the best value of a column is printed; None where nobody has one."""
     values = [one.support.covered[name] for one in report.simulated]

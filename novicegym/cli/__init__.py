@@ -79,6 +79,10 @@ app.command("demo")(demo.demo)
 
 
 _INTERRUPTED = 130
+_INTERRUPTION = (
+    "novicegym: interrupted; what was finished is kept: "
+    "give the same command again to go on (train: with --resume)"
+)
 
 
 def main() -> None:
@@ -93,7 +97,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer turns Ctrl-C into a silent exit
-            print("novicegym: interrupted; what was finished is kept", file=sys.stderr)
+            print(_INTERRUPTION, file=sys.stderr)
         raise
 
 

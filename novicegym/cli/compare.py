@@ -157,11 +157,13 @@ def _answer(found: Comparison) -> str:
 
 
 def _row(row: Row) -> str:
+    from novicegym.eval.report.tables import shown_p
+
     values = "".join(
         f"{'-' if one is None else f'{one.value:.3f}':>{width}}"
         for one, width in ((row.first, 6), (row.second, 7))
     )
-    p = "-" if row.p is None else f"{row.p:.3f}"
+    p = "-" if row.p is None else shown_p(row.p).replace(" ", "")
     return f"  {_METRICS[row.metric]:18}{values}   {_verdict(row):38} {p:>5}"
 
 

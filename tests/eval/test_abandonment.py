@@ -142,5 +142,5 @@ def test_what_cannot_be_asked_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="at least 2 students, got 1"):
         found(rollout("ann", 3, 4, "1"))
     rows = [row | {"final_logged_grade_num": None} for row in rollout("ann", 3, 5, "1")]
-    with pytest.raises(UsageError, match="2 records have no final_logged_grade_num"):
+    with pytest.raises(UsageError, match="2 of 2 records have no final_logged_grade_num"):
         found(rows)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from novicegym.errors import UsageError
-from novicegym.eval.bootstrap import holm, paired_differences
+from novicegym.eval.bootstrap import DRAWS_A_TEST, holm, paired_differences
 from novicegym.eval.compare import Comparison, Place, compare_policies
 from novicegym.eval.metrics import score_steps
 from novicegym.eval.records import RECORDS
@@ -81,7 +81,7 @@ def test_a_shared_gain_is_sure_however_unsure_the_values_are() -> None:
         if row.metric == "grade_proximity":
             assert row.verdict == "better"
             assert row.difference.value == pytest.approx(0.02)
-            assert row.p == pytest.approx(3 * 2 / 1001)  # Holm, of three rows
+            assert row.p == pytest.approx(3 * 2 / (DRAWS_A_TEST * 4 + 1))  # Holm, of three rows
     assert found.answer == {"coverage": "cannot tell", "grade_proximity": "better"}
 
 
@@ -130,7 +130,7 @@ def test_rows_are_the_bootstraps_and_their_p_values_holms() -> None:
     p_values = {}
     for view, change in (("covered", list), ("imputed", impute)):
         runs = [[change(score_steps(one))] for one in (first, second)]
-        wanted = paired_differences(*runs, samples=300, seed=4)
+        wanted = paired_differences(*runs, samples=DRAWS_A_TEST * 8, seed=4)
         for row in found.rows:
             difference = wanted[row.metric]
             if row.view == view and difference is not None:

@@ -127,9 +127,8 @@ def test_a_process_killed_in_mid_run_loses_nothing(
     killed: set[int] = set()
 
     def kill(done: int, total: int) -> None:
-        if not killed:
-            victims = pids(what)
-            assert victims
+        # Between two shards a worker is nobody's: then the next time.
+        if not killed and (victims := pids(what)):
             killed.add(min(victims))
             os.kill(min(victims), signal.SIGKILL)
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from novicegym.eval.moves import GradedCode
 from novicegym.eval.submission_features import (
     FAMILIES,
     FEATURES,
-    GradedCode,
     transition_features,
 )
 

@@ -63,7 +63,13 @@ def test_the_terminal_shows_a_row_per_run_with_rounded_values() -> None:
 
 def test_the_header_says_what_is_shown_and_that_a_course_is_synthetic() -> None:
     header = make_table([run()]).header
-    for part in ("cs0 (synthetic)", "protocol paper", "coverage micro", "macro", "unrounded"):
+    for part in (
+        "cs0 (synthetic)",
+        "protocol paper",
+        "(micro)",
+        "macro",
+        "unrounded",
+    ):
         assert part in header
     real = make_table([run(synthetic=False)], preset="published").header
     assert "synthetic" not in real

@@ -43,8 +43,12 @@ def rollouts(
                     "step": step,
                     "logged_code": log[position + step - 1][0],
                     "logged_outcome": log[position + step - 1][1],
+                    "logged_grade_num": 0,
+                    "logged_grade_den": 1,
                     "generated_code": code,
                     "outcome": outcome,
+                    "grade_num": 0,
+                    "grade_den": 1,
                 }
             )
     return rows

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -21,6 +22,7 @@ from novicegym.errors import UsageError
 from novicegym.grading.canary import World, changes
 from novicegym.grading.check import (
     Attack,
+    AttackResult,
     SandboxCheck,
     check_sandbox,
     load_attacks,
@@ -35,13 +37,50 @@ ATTACKS = load_attacks()
 HONEST = Attack("honest", "", "def f(x): return 2 * x\n", Fraction(1), ("correct",))
 
 
+# The check watches the process it runs in, and other tests leave threads and children in this one.
+_ALONE = """
+import sys
+from fractions import Fraction
+from novicegym.grading.check import Attack, SandboxCheck
+with SandboxCheck() as check:
+    print(check.rung, flush=True)
+    for attack in sys.stdin:
+        print(check.run(eval(attack)), flush=True)
+"""
+
+_WITHOUT = """
+import sys
+from novicegym.grading.check import check_sandbox
+report = check_sandbox(layers=frozenset(sys.argv[1:]))
+print(report.rung)
+for breach in report.breaches:
+    print(f"{breach.name}: {breach.detail!r}")
+"""
+
+RunAttack: TypeAlias = Callable[[Attack], AttackResult]
+
+
 @pytest.fixture(scope="module")
-def check() -> Iterator[SandboxCheck]:
-    """Canaries and a grader, shared by all attacks."""
-    with SandboxCheck() as check:
-        if check.rung != "full":
-            pytest.skip(f"attacks get through by design: the sandbox here is {check.rung!r}")
-        yield check
+def run_attack() -> Iterator[RunAttack]:
+    """Canaries and a grader, shared by all attacks, in a process of their own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _ALONE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+        rung = stdout.readline().strip()
+        if rung != "full":
+            pytest.skip(f"attacks get through by design: the sandbox here is {rung!r}")
+
+        def run(attack: Attack) -> AttackResult:
+            stdin.write(f"{attack!r}\n")
+            stdin.flush()
+            result = eval(stdout.readline())
+            assert isinstance(result, AttackResult)
+            return result
+
+        yield run
 
 
 @pytest.fixture
@@ -53,23 +92,25 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_is_stopped(check: SandboxCheck, name: str) -> None:
-    result = check.run(ATTACKS[name])
+def test_an_attack_is_stopped(run_attack: RunAttack, name: str) -> None:
+    result = run_attack(ATTACKS[name])
     assert (result.status, result.detail) == ("stopped", "")
 
 
 def test_without_namespaces_only_what_must_get_through_does() -> None:
     """The weakest rung that is accepted unasked: Docker's default profile."""
-    layers = without("pid", "net", "ipc", "uts", "mount", "user")
-    report = check_sandbox(layers=layers)
-    if report.rung != "no-namespaces":
-        pytest.skip(f"the rung here is {report.rung!r}")
+    layers = sorted(without("pid", "net", "ipc", "uts", "mount", "user"))
+    rung, *breaches = subprocess.run(
+        [sys.executable, "-c", _WITHOUT, *layers], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    if rung != "no-namespaces":
+        pytest.skip(f"the rung here is {rung!r}")
     # Without a file tree of its own, names can be seen, and a folder has no size.
     by_design = {
         *("fills_its_disk", "uses_up_all_files"),
         *("stats_a_host_file", "loads_machine_code_from_its_folder"),
     }
-    assert {breach.name for breach in report.breaches} <= by_design
+    assert [breach for breach in breaches if breach.partition(":")[0] not in by_design] == []
 
 
 def test_there_are_many_attacks_all_different_and_explained() -> None:
@@ -81,8 +122,9 @@ def test_there_are_many_attacks_all_different_and_explained() -> None:
         assert set(attack.needs) <= LAYERS, name
 
 
-def test_an_honest_program_is_no_breach(check: SandboxCheck) -> None:
-    assert check.run(HONEST).status == "stopped"
+def test_an_honest_program_is_no_breach(run_attack: RunAttack) -> None:
+    result = run_attack(HONEST)
+    assert (result.status, result.detail) == ("stopped", "")
 
 
 def _connect(family: socket.AddressFamily, address: str | tuple[str, int]) -> None:
@@ -263,11 +305,10 @@ def test_an_attack_that_would_harm_the_machine_is_not_tried() -> None:
     assert report.rung == "limits-only"
 
 
-def test_a_caller_kept_busy_is_a_breach(
-    check: SandboxCheck, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_caller_kept_busy_is_a_breach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("novicegym.grading.check._BUSY_SECONDS", 0.0)
-    result = check.run(HONEST)
+    with SandboxCheck() as check:
+        result = check.run(HONEST)
     assert result.status == "got through"
     assert result.detail.startswith("outside: the caller was kept busy for 0.0 s")
 
