@@ -183,8 +183,9 @@ def compare_policies(
     with_codebleu, workers, progress: as in `measure`, for each run in turn. samples, seed: draws
     of students for 95 % intervals, and their seed; the differences take DRAWS_A_TEST for each p
     value. Raises UsageError for runs that no table would show together, runs of two agents or of
-    one seed given as one policy's, and fewer than two students. Records do not say what else makes a policy, such as its
-    temperature: whoever has the folders asks `novicegym.eval.report.policies.check_one_policy`.
+    one seed given as one policy's, and fewer than two students. Records do not say what else makes
+    a policy, such as its temperature: whoever has the folders asks
+    `novicegym.eval.report.policies.check_one_policy`.
     """
     runs = [*first.values(), *second.values()]
     table = make_table(runs, with_codebleu=False)

@@ -100,7 +100,7 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield f"  B  {_who(found.second)}"
     yield from _prose(_answer(found))
     yield ""
-    yield f"{'':20}{'A':>6}{'B':>7}   {'B is (95 % interval)':38} {'p':>5}"
+    yield f"{'':20}{'A':>6}{'B':>7}  {'B is (95 % interval)':38} {'p':>6}"
     view = ""
     for row in found.rows:
         if row.view != view:
@@ -164,7 +164,7 @@ def _row(row: Row) -> str:
         for one, width in ((row.first, 6), (row.second, 7))
     )
     p = "-" if row.p is None else shown_p(row.p).replace(" ", "")
-    return f"  {_METRICS[row.metric]:18}{values}   {_verdict(row):38} {p:>5}"
+    return f"  {_METRICS[row.metric]:18}{values}  {_verdict(row):38} {p:>6}"
 
 
 def _verdict(row: Row) -> str:

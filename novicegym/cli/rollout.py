@@ -117,6 +117,7 @@ def rollout(
     from novicegym.dialogs.serialize import DialogFormat
     from novicegym.eval.episodes import make_protocol
     from novicegym.eval.records import count_played
+    from novicegym.eval.rollouts import SHARD_TRAJECTORIES
 
     check_sampling(agent, temperature, top_p)
     # It refuses names that do not exist.
@@ -129,6 +130,11 @@ def rollout(
         raise UsageError("--address, --env-workers and --model-replicas go with --ray")
     whole = replace(logs, split=None).open(course)
     played = take_splits(whole, logs.split)
+    if on_ray and len(played.trajectories) <= SHARD_TRAJECTORIES:
+        ERR.print(
+            f"{len(played.trajectories):,} trajectories are one shard, which one process plays: "
+            "Ray makes it no faster"
+        )
     _warn_of_trained_on(agent, played)
     play_agent(
         played,

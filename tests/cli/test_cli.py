@@ -361,3 +361,17 @@ def test_interrupted_rollout_keeps_its_shards_and_can_be_completed(tmp_path: Pat
     assert novicegym(*arguments, cwd=tmp_path).returncode == 0
     assert shard.stat().st_mtime_ns == kept
     assert novicegym("table", "run", cwd=tmp_path).returncode == 0
+
+
+def test_ray_for_a_single_shard_is_said_to_gain_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(*_: object, **__: object) -> None:
+        raise GraderError("enough seen")
+
+    monkeypatch.setattr("novicegym.eval.distributed.rollout_on_ray", play)
+    rollout = ["rollout", "--agent", "persistence", "--ray", "--out", str(tmp_path / "run")]
+    for trajectories, told in ((32, True), (33, False)):
+        result = CliRunner().invoke(app, [*rollout, "--split", f"trajectories:{trajectories}"])
+        assert isinstance(result.exception, GraderError)
+        assert ("32 trajectories are one shard" in result.output) == told

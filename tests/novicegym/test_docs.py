@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+# Its figures are of hours of work; what can be run again in two minutes is, but not each time.
+SLOW_PAGES = ("results.md",)
+
 # These run this test suite, or are it.
 NOT_HERE = ("make test", "make demo")
 
@@ -45,7 +48,15 @@ def lines(text: str) -> list[str]:
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW_PAGES else []
+        )
+        for page in PAGES
+    ],
+)
 def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     """The commands run in order in an empty folder; $ITAP and $NUS are the real logs."""
     environment = os.environ | {

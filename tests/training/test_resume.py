@@ -103,7 +103,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("sft", "full"),
         pytest.param("sft", "lora", marks=pytest.mark.slow),
         pytest.param("dpo", "full", marks=pytest.mark.slow),
-        ("dpo", "lora"),
+        pytest.param("dpo", "lora", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_ends_like_an_unbroken_one(
