@@ -153,7 +153,6 @@ def machine_turing_test(
 
     rows = table[places]
     curves = [RocCurve(panel.scores(rows), panel.fold) for panel in panels]
-    auc = mean_area(curves, weights)
     [auc] = intervals(
         lambda counts: np.array([[mean_area(curves, weights * one[student])] for one in counts]),
         len(students),
