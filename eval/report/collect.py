@@ -31,6 +31,7 @@ from novicegym.eval.grade_curve import CurvePoint, grade_curves
 from novicegym.eval.metrics import Progress, score_steps
 from novicegym.eval.realism import Realism, machine_turing_test
 from novicegym.eval.report.policies import Policy
+from novicegym.eval.samples import SampledScores, sampled_scores
 from novicegym.eval.support import StepSupport, SupportRow, impute, support_table
 from novicegym.eval.table import ResultTable
 from novicegym.eval.transitions import (
@@ -79,6 +80,8 @@ class PolicyResults:
     curve: tuple[CurvePoint, ...]
     realism: RealismPanel | None
     """None for the logged students."""
+    sampled: SampledScores | None
+    """What several runs say together; None for a policy of one run, and for the students."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ def collect(
                 by_step=step_intervals(scored[one.name], samples=samples, seed=seed),
                 curve=curves[one.name],
                 realism=panel,
+                sampled=_sampled(one, scored[one.name], samples, seed),
             )
         )
     others = [one.name for one in simulated if one.name != against]
@@ -192,6 +196,12 @@ def collect(
         samples=samples,
         seed=seed,
     )
+
+
+def _sampled(policy: Policy, runs: Sequence[Run], samples: int, seed: int) -> SampledScores | None:
+    if policy.is_students or len(runs) < 2 or len({one.student_id for one in runs[0]}) < 2:
+        return None
+    return sampled_scores(runs, samples=samples, seed=seed)
 
 
 def _baseline(names: Sequence[str], wanted: str | None) -> str:

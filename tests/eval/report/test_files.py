@@ -25,11 +25,12 @@ import pytest
 from novicegym.errors import UsageError
 from novicegym.eval.bootstrap import STATISTICS, Interval, student_intervals
 from novicegym.eval.metrics import score_steps
-from novicegym.eval.report.collect import Report
+from novicegym.eval.report.collect import COMPARED, Report
 from novicegym.eval.report.figures import pictures
 from novicegym.eval.report.page import render_page
 from novicegym.eval.report.tables import SHOWN, is_best, shown, to_csv, to_latex
 from novicegym.eval.report.write import require_packages
+from novicegym.eval.samples import sampled_scores
 
 WriteRun: TypeAlias = Callable[..., Path]
 
@@ -321,6 +322,22 @@ def test_the_main_table_says_the_intervals_by_student_and_marks_the_best_policy(
             )
             best = not one.is_students and round(value.value, 3) == round(highest, 3)
             assert (cell.best, "(best)" in cell.text) == (best, best)
+
+
+def test_several_runs_of_a_policy_are_shown_together(made: Any, document: Document) -> None:
+    [sampled] = [one for one in made.policies if len(one.seeds) > 1]
+    runs = [score_steps(table) for table in sampled.tables]
+    found = sampled_scores(runs, samples=50)
+    [shown] = [table for table in document.tables if "Energy score" in table[0][-1].text]
+    [row] = shown[1:]
+    assert [row[0].text, row[1].text] == [sampled.name, "2"]
+    last = found.distances[-1]
+    wanted = [*(found.best.overall[name] for name in COMPARED), last.energy_distance]
+    for value, cell in zip([*wanted, last.energy_score], row[2:], strict=True):
+        assert value is not None
+        numbers = [float(text) for text in re.findall(r"-?\d\.\d{3}", cell.text)]
+        expected = [value.value, value.low, value.high]
+        assert numbers == pytest.approx(expected, rel=0, abs=0.000501)
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path, write_run: WriteRun) -> None:
