@@ -41,6 +41,9 @@ STATISTICS = METRICS + DEGRADATIONS
 
 Key = TypeVar("Key", bound=Hashable)
 
+SURE = 0.05
+"""Adjusted p values below it are differences; it is what an interval of 95 % leaves out."""
+
 DRAWS_A_TEST = 2001
 """A p value is never below 2 / draws, and Holm multiplies it by the number of tests: so many draws
 a test let a clear difference come out below 0.001 however many tests there are."""
@@ -162,6 +165,13 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p))
         adjusted[key] = largest
     return {key: adjusted[key] for key in p_values}
+
+
+def sure_sign(difference: Interval | None, adjusted_p: float | None) -> int:
+    """Return 1 for a difference surely above 0, -1 for one below, and 0 where nothing is sure."""
+    if difference is None or adjusted_p is None or adjusted_p >= SURE:
+        return 0
+    return 1 if difference.value > 0 else -1
 
 
 def check_same_starts(runs: Sequence[Run]) -> None:

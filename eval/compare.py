@@ -36,6 +36,7 @@ from novicegym.eval.bootstrap import (
     holm,
     paired_differences,
     student_intervals,
+    sure_sign,
 )
 from novicegym.eval.metrics import Progress, ScoredStep, score_steps
 from novicegym.eval.support import StepKey, common_support, impute, step_key
@@ -44,7 +45,6 @@ from novicegym.eval.table import ResultRow, make_table
 BETTER, WORSE, UNSURE = "better", "worse", "cannot tell"
 DIVIDED, PARTLY = "depends on coverage", "cannot tell in both"
 
-_SURE = 0.05  # what an interval of 95 % leaves out
 ENOUGH_STUDENTS = 6
 """Without any difference all of them come out on one side in 3 % of all cases; of five, in 6 %.
 The interval of fewer says little."""
@@ -181,10 +181,10 @@ def compare_policies(
 
     first, second: the records of each policy's runs, one a seed, by what to call the run.
     with_codebleu, workers, progress: as in `measure`, for each run in turn. samples, seed: draws
-    of students for 95 % intervals, and their seed; the differences take DRAWS_A_TEST for each p
-    value. Raises UsageError for runs that no table would show together, runs of two agents or of
-    one seed given as one policy's, and fewer than two students. Records do not say what else makes
-    a policy, such as its temperature: whoever has the folders asks
+    of students for 95 % intervals, and their seed; the rows' differences take at least
+    DRAWS_A_TEST for each. Raises UsageError for runs that no table would show together, runs of
+    two agents or of one seed given as one policy's, and fewer than two students. Records do not
+    say what else makes a policy, such as its temperature: whoever has the folders asks
     `novicegym.eval.report.policies.check_one_policy`.
     """
     runs = [*first.values(), *second.values()]
@@ -252,9 +252,7 @@ def _rows(
     for key, (before, after, difference) in found.items():
         interval = None if difference is None else difference.interval
         p = adjusted.get(key)
-        verdict = UNSURE
-        if interval is not None and p is not None and p < _SURE:
-            verdict = BETTER if interval.value > 0 else WORSE
+        verdict = (UNSURE, BETTER, WORSE)[sure_sign(interval, p)]
         rows.append(Row(*key, before, after, interval, p, verdict))
     return tuple(rows)
 

@@ -47,7 +47,8 @@ class PairedMove:
     target: tuple[str, str, int]
     """Student, assignment and which of her submissions it is that she moved to."""
     copies: int
-    """Steps of rollouts, covered or not, with this target: a late submission has more."""
+    """Steps of rollouts, covered or not, whose beginning is known and that have this target: a
+    late submission has more."""
     logged: Move
     simulated: Move | None
     """None where the policy had stopped before."""
@@ -61,8 +62,8 @@ _GENERATED = ("generated_code", "grade_num", "grade_den", "outcome")
 def paired_moves(records: pa.Table) -> list[PairedMove]:
     """Return the moves of one run whose beginning is known, by student, assignment and step.
 
-    Raises UsageError for a step of a rollout held twice, a missing column, and an outcome that
-    does not exist.
+    Raises UsageError for a step of a rollout held twice, a missing column, a submission without
+    a grade, and an outcome that does not exist.
     """
     keys = list(zip(*columns(records, _KEY), strict=True))
     if len(set(keys)) < len(keys):
@@ -72,9 +73,8 @@ def paired_moves(records: pa.Table) -> list[PairedMove]:
         )
     logged: dict[tuple[str, str, int], GradedCode] = {}
     generated: dict[tuple[str, str, int, int], GradedCode] = {}
-    for (student, assignment, position, step), *cells in zip(
-        keys, *columns(records, _LOGGED), *columns(records, _GENERATED), strict=True
-    ):
+    cells_of = (*columns(records, _LOGGED, complete=_LOGGED), *columns(records, _GENERATED))
+    for (student, assignment, position, step), *cells in zip(keys, *cells_of, strict=True):
         logged[student, assignment, position + step] = _graded(*cells[:4])
         if cells[4] is not None:
             generated[student, assignment, position, step] = _graded(*cells[4:])
@@ -93,7 +93,11 @@ def paired_moves(records: pa.Table) -> list[PairedMove]:
     return moves
 
 
-def _graded(code: str, numerator: int, denominator: int, outcome: str | None) -> GradedCode:
+def _graded(
+    code: str, numerator: int | None, denominator: int | None, outcome: str | None
+) -> GradedCode:
     if outcome not in OUTCOMES:
         raise UsageError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
+    if numerator is None or denominator is None:
+        raise UsageError("a generated submission has no grade_num or no grade_den")
     return GradedCode(code, numerator / denominator, outcome)

@@ -163,7 +163,7 @@ def machine_turing_test(
 
     columns = {name: [column] for column, name in enumerate(FEATURES)}
     columns |= {name: [FEATURES.index(one) for one in names] for name, names in FAMILIES.items()}
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, 2])
     lost = {
         name: auc.value - mean_area([panel.without(rows, those, rng) for panel in panels], weights)
         for name, those in columns.items()

@@ -26,6 +26,7 @@ from novicegym.eval.bootstrap import (
     holm,
     paired_differences,
     step_intervals,
+    sure_sign,
 )
 from novicegym.eval.grade_curve import CurvePoint, grade_curves
 from novicegym.eval.metrics import Progress, score_steps
@@ -72,6 +73,8 @@ class PolicyResults:
 
     name: str
     is_students: bool
+    is_trivial: bool
+    """It imitates nobody: what it scores the metric gives for nothing."""
     seeds: tuple[int, ...]
     runs: tuple[str, ...]
     """Names of the folders, without the way to them."""
@@ -95,6 +98,11 @@ class PairedRow:
     difference: Difference | None
     adjusted_p: float | None
     """By Holm, over all rows of the report."""
+
+    @property
+    def sure(self) -> int:
+        """As `sure_sign`."""
+        return sure_sign(self.difference and self.difference.interval, self.adjusted_p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,16 @@ class Report:
     def simulated(self) -> tuple[PolicyResults, ...]:
         """The policies that are not the students themselves."""
         return tuple(one for one in self.policies if not one.is_students)
+
+    @property
+    def ended_at_once(self) -> tuple[str, ...]:
+        """The policies that cover no submission after step 1, where students made some."""
+
+        def later(one: PolicyResults) -> list[float]:
+            found = [at["coverage"] for step, at in one.by_step.items() if step > 1]
+            return [value.value for value in found if value is not None]
+
+        return tuple(one.name for one in self.policies if later(one) and not any(later(one)))
 
 
 def collect(
@@ -167,6 +185,7 @@ def collect(
             PolicyResults(
                 name=one.name,
                 is_students=one.is_students,
+                is_trivial=one.is_trivial,
                 seeds=one.seeds,
                 runs=tuple(run.resolve().name for run in one.runs),
                 support=support.rows[one.name],

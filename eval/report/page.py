@@ -21,9 +21,6 @@ from novicegym.eval.report.tables import HEADINGS, SHOWN, is_best, shown, shown_
 from novicegym.eval.submission_features import FEATURES
 from novicegym.grading.verdict import OUTCOMES
 
-TRIVIAL = ("persistence", "reference")
-"""Agents that imitate nobody: what they score, a metric gives for nothing."""
-
 TELLS = 10
 """Features of the machine Turing test that are shown."""
 
@@ -51,7 +48,6 @@ def render_page(report: Report, browser: Mapping[str, Any]) -> str:
     return environment.get_template("page").render(
         report=report,
         summary=summarize_report(report),
-        trivial=[one.name for one in report.simulated if one.name in TRIVIAL],
         browser=browser,
         figures=figures,
         style=Markup(sources["style.css"]),

@@ -25,6 +25,9 @@ STUDENTS = "logged"
 """The agent that is the students themselves, as it is asked for: it is the ceiling of the metrics,
 and competes with nobody."""
 
+TRIVIAL = ("persistence", "reference")
+"""Agents, as asked for, that imitate nobody: what they score, a metric gives for nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -39,6 +42,8 @@ class Policy:
     """The episode records of each run."""
     is_students: bool
     """Whether it is the logged students."""
+    is_trivial: bool
+    """Whether it is one of TRIVIAL."""
 
 
 def read_policies(runs: Sequence[Path]) -> tuple[list[Policy], ResultTable]:
@@ -74,6 +79,7 @@ def read_policies(runs: Sequence[Path]) -> tuple[list[Policy], ResultTable]:
                 runs=tuple(runs[number] for number in members),
                 tables=tuple(tables[number] for number in members),
                 is_students=_asked_for(runs[members[0]]) == STUDENTS,
+                is_trivial=_asked_for(runs[members[0]]) in TRIVIAL,
             )
         )
     if all(one.is_students for one in policies):

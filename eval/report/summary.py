@@ -1,7 +1,8 @@
-"""What a report comes to, in three sentences for its head.
+"""What a report comes to, in up to three sentences for its head.
 
 A policy is closer than the baseline in a metric where it is surely higher both on the submissions
-that each covers and with gaps counted as 0; on one of the two alone it depends on how gaps count.
+that each covers and with gaps counted as 0. What is sure in one of the two alone, or has no value,
+the head leaves to the table of differences.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from novicegym.eval.report.collect import PairedRow, Report
-
-SURE = 0.05
-"""Adjusted p values below it are differences."""
 
 _METRICS = {
     "coverage": "coverage",
@@ -31,19 +29,30 @@ def summarize_report(report: Report) -> tuple[str, ...]:
                 f"{word} to the students than {report.baseline}, sure at 5 % over all comparisons "
                 f"and however gaps count: {what or 'no policy in any metric'}."
             )
-    tested = [
-        (one.realism.turing.auc, one.name)
-        for one in report.simulated
-        if one.realism is not None and one.realism.turing is not None
-    ]
+    tested = sorted(
+        (
+            (one.realism.turing.auc, one.name)
+            for one in report.simulated
+            if one.realism is not None and one.realism.turing is not None
+        ),
+        key=lambda one: one[0].value,
+    )
     if tested:
-        tested.sort(key=lambda one: one[0].value)
+        values = [f"{name} {auc.value:.2f}" for auc, name in tested]
         hidden = [name for auc, name in tested if auc.low <= 0.5]
-        values = ", ".join(f"{name} {auc.value:.2f}" for auc, name in tested)
+        untested = [one.name for one in report.simulated]
+        for _, name in tested:
+            untested.remove(name)
         said.append(
             "Told from students by a classifier (AUC; 0.5 is indistinguishable, 1 told at sight): "
-            f"{values}"
-            + (f"; not told for sure: {_listed(hidden)}." if hidden else "; all are told apart.")
+            + "; ".join(
+                [
+                    ", ".join(values),
+                    f"by its own 95 % interval not told: {_listed(hidden) if hidden else 'none'}",
+                    *([f"too few transitions to test: {_listed(untested)}"] if untested else []),
+                ]
+            )
+            + "."
         )
     return tuple(said)
 
@@ -54,16 +63,9 @@ def _surely(paired: Sequence[PairedRow], sign: int) -> dict[str, list[str]]:
     for name in dict.fromkeys(row.policy for row in paired):
         for metric, called in _METRICS.items():
             rows = [row for row in paired if (row.policy, row.metric) == (name, metric)]
-            if rows and all(_differs(row) == sign for row in rows):
+            if rows and all(row.sure == sign for row in rows):
                 found.setdefault(name, []).append(called)
     return found
-
-
-def _differs(row: PairedRow) -> int:
-    """Return 1 for a policy surely above the baseline, -1 for one below, 0 for neither."""
-    if row.difference is None or row.adjusted_p is None or row.adjusted_p >= SURE:
-        return 0
-    return 1 if row.difference.interval.value > 0 else -1
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -79,10 +79,8 @@ app.command("demo")(demo.demo)
 
 
 _INTERRUPTED = 130
-_INTERRUPTION = (
-    "novicegym: interrupted; what was finished is kept: "
-    "give the same command again to go on (train: with --resume)"
-)
+_GO_ON = {"rollout": "the same command goes on", "train": "the same command with --resume goes on"}
+"""After an interruption, by the command."""
 
 
 def main() -> None:
@@ -97,7 +95,8 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer turns Ctrl-C into a silent exit
-            print(_INTERRUPTION, file=sys.stderr)
+            how = next((f": {_GO_ON[word]}" for word in sys.argv[1:2] if word in _GO_ON), "")
+            print(f"novicegym: interrupted; what was finished is kept{how}", file=sys.stderr)
         raise
 
 

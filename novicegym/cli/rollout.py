@@ -130,9 +130,9 @@ def rollout(
         raise UsageError("--address, --env-workers and --model-replicas go with --ray")
     whole = replace(logs, split=None).open(course)
     played = take_splits(whole, logs.split)
-    if on_ray and len(played.trajectories) <= SHARD_TRAJECTORIES:
+    if on_ray and 1 < len(played.trajectories) <= SHARD_TRAJECTORIES:
         ERR.print(
-            f"{len(played.trajectories):,} trajectories are one shard, which one process plays: "
+            f"{len(played.trajectories)} trajectories are one shard, which one process plays: "
             "Ray makes it no faster"
         )
     _warn_of_trained_on(agent, played)

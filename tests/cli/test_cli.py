@@ -374,4 +374,4 @@ def test_ray_for_a_single_shard_is_said_to_gain_nothing(
     for trajectories, told in ((32, True), (33, False)):
         result = CliRunner().invoke(app, [*rollout, "--split", f"trajectories:{trajectories}"])
         assert isinstance(result.exception, GraderError)
-        assert ("32 trajectories are one shard" in result.output) == told
+        assert ("are one shard" in result.output) == told

@@ -191,11 +191,6 @@ def test_runs_are_pooled() -> None:
         assert numbers(one) == pytest.approx(numbers(other))
 
 
-def test_records_without_outcomes_are_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"outcome must be one of correct, .*, got None"):
-        outcome_transitions([table([row | {"logged_outcome": None} for row in ANN])])
-
-
 def test_edit_distances_without_their_package_name_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

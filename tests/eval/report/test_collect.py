@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from novicegym.errors import UsageError
-from novicegym.eval.bootstrap import holm, paired_differences, student_intervals
+from novicegym.eval.bootstrap import Interval, holm, paired_differences, student_intervals
 from novicegym.eval.metrics import score_steps
 from novicegym.eval.realism import LEAST_SLOTS
 from novicegym.eval.records import RECORDS
@@ -162,3 +162,15 @@ def test_records_without_outcomes_are_still_an_error(tmp_path: Path, write_run: 
     policies, checked = read_policies([write_run(tmp_path / "a", "a", steps=1, outcome=None)])
     with pytest.raises(UsageError, match="outcome must be one of"):
         collect(policies, checked, samples=5, splits=1)
+
+
+def test_policies_that_end_at_once_are_named(made: Any) -> None:
+    def alone(one: Any, coverage: float) -> Any:
+        value = Interval(coverage, coverage, coverage)
+        later = {step: at | {"coverage": value} for step, at in one.by_step.items() if step > 1}
+        return replace(one, by_step={1: one.by_step[1], **later})
+
+    first, second, *others = made.report.policies
+    report = replace(made.report, policies=(alone(first, 0.0), alone(second, 0.1), *others))
+    assert report.ended_at_once == (first.name,)
+    assert made.report.ended_at_once == ()

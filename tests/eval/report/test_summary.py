@@ -54,7 +54,16 @@ def test_realism_names_the_most_alike_first_and_who_is_not_told_for_sure(made: A
     tested = [test(one, auc) for one, auc in zip(others, values, strict=True)]
     said = summarize_report(replace(made.report, policies=(students, *tested)))[-1]
     names = [one.name for one in others]
-    assert f"{names[1]} 0.55, {names[2]} 0.70, {names[0]} 0.90" in said
-    assert said.endswith(f"; not told for sure: {names[1]}.")
+    assert f"{names[1]} 0.55, {names[2]} 0.70, {names[0]} 0.90; " in said
+    assert said.endswith(f"; by its own 95 % interval not told: {names[1]}.")
     told = summarize_report(replace(made.report, policies=(students, *tested[::2])))[-1]
-    assert told.endswith("; all are told apart.")
+    assert told.endswith("not told: none.")
+
+
+def test_who_could_not_be_tested_is_named(made: Any) -> None:
+    students, first, second, *_ = made.report.policies
+    untested = replace(second, realism=replace(second.realism, turing=None))
+    said = summarize_report(replace(made.report, policies=(students, first, untested)))[-1]
+    assert said.endswith(f"; too few transitions to test: {second.name}.")
+    only = replace(made.report, baseline=None, policies=(untested,))
+    assert summarize_report(only) == ()
