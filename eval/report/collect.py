@@ -102,7 +102,8 @@ class PairedRow:
     @property
     def sure(self) -> int:
         """As `sure_sign`."""
-        return sure_sign(self.difference and self.difference.interval, self.adjusted_p)
+        interval = None if self.difference is None else self.difference.interval
+        return sure_sign(interval, self.adjusted_p)
 
 
 @dataclass(frozen=True, slots=True)
