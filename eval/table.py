@@ -72,6 +72,10 @@ class ResultRow:
         )
 
 
+FEW_STEPS = 10
+"""Where a step has fewer, a mean over the steps hangs on single submissions, and that is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResultTable:
     """Runs of several policies from the same starts."""
@@ -88,11 +92,20 @@ class ResultTable:
         """What was played, and which averages are shown."""
         course = f"{self.course} (synthetic)" if self.synthetic else self.course
         rounding = "per-step values rounded first" if self.preset == "published" else "unrounded"
+        thin = ", ".join(
+            dict.fromkeys(
+                _line(f"{row.agent}, {row.part}" if row.part else row.agent)
+                for row in self.rows
+                if any(0 < step.valid < FEW_STEPS for step in row.metrics.steps)
+            )
+        )
+        few = f". Fewer than {FEW_STEPS} submissions at some k: {thin}" if thin else ""
         return (
             f"Course {course}, protocol {self.protocol}, metrics {self.preset}. Cov: share of the "
             "students' submissions that have a counterpart (micro). GP: 1 - distance of the "
             f"grades, CB: CodeBLEU, CB*: corrected (macro over k, {rounding}). "
-            "Δ: mean over k > 1 of m_k - m_1"
+            "Δ: mean over k > 1 of m_k - m_1. "
+            f"Intervals: novicegym report{few}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from novicegym.eval.bootstrap import (
     sure_sign,
 )
 from novicegym.eval.grade_curve import CurvePoint, grade_curves
-from novicegym.eval.metrics import Progress, score_steps
+from novicegym.eval.metrics import Progress, score_steps, summarize
 from novicegym.eval.realism import Realism, machine_turing_test
 from novicegym.eval.report.policies import Policy
 from novicegym.eval.samples import SampledScores, sampled_scores
@@ -78,6 +78,8 @@ class PolicyResults:
     seeds: tuple[int, ...]
     runs: tuple[str, ...]
     """Names of the folders, without the way to them."""
+    by_run: tuple[dict[str, float | None], ...]
+    """Each of COMPARED for each of `seeds`."""
     support: SupportRow
     by_step: dict[int, dict[str, Interval | None]]
     curve: tuple[CurvePoint, ...]
@@ -189,6 +191,7 @@ def collect(
                 is_trivial=one.is_trivial,
                 seeds=one.seeds,
                 runs=tuple(run.resolve().name for run in one.runs),
+                by_run=tuple(_values(run) for run in scored[one.name]),
                 support=support.rows[one.name],
                 by_step=step_intervals(scored[one.name], samples=samples, seed=seed),
                 curve=curves[one.name],
@@ -216,6 +219,12 @@ def collect(
         samples=samples,
         seed=seed,
     )
+
+
+def _values(run: Run) -> dict[str, float | None]:
+    metrics = summarize(run)
+    values = (metrics.coverage.micro, metrics.grade_proximity.macro, metrics.codebleu.macro)
+    return dict(zip(COMPARED, values, strict=True))
 
 
 def _sampled(policy: Policy, runs: Sequence[Run], samples: int, seed: int) -> SampledScores | None:

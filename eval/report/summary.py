@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from novicegym.eval.report.collect import PairedRow, Report
 
+_CAUTION = "few students teach a judge little, and 0.5 of few is no proof"
+
 _METRICS = {
     "coverage": "coverage",
     "grade_proximity": "grade proximity",
@@ -38,7 +40,7 @@ def summarize_report(report: Report) -> tuple[str, ...]:
         key=lambda one: one[0].value,
     )
     if tested:
-        values = [f"{name} {auc.value:.2f}" for auc, name in tested]
+        values = [f"{name} {auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]" for auc, name in tested]
         hidden = [name for auc, name in tested if auc.low <= 0.5]
         untested = [one.name for one in report.simulated]
         for _, name in tested:
@@ -49,6 +51,7 @@ def summarize_report(report: Report) -> tuple[str, ...]:
                 [
                     ", ".join(values),
                     f"by its own 95 % interval not told: {_listed(hidden) if hidden else 'none'}",
+                    *([_CAUTION] if hidden else []),
                     *([f"too few transitions to test: {_listed(untested)}"] if untested else []),
                 ]
             )

@@ -52,6 +52,8 @@ def is_best(report: Report, policy: PolicyResults, name: str) -> bool:
     value = policy.support.covered[name]
     return (
         not policy.is_students
+        # A degradation is over who is left at each step: the highest is no merit.
+        and not name.endswith("degradation")
         and value is not None
         and shown(value.value, name) == best(report, name)
     )

@@ -96,8 +96,8 @@ def _lines(found: Comparison) -> Iterator[str]:
         f"{synthetic}, protocol {_line(found.protocol)}: {found.episodes:,} episodes, "
         f"{found.submissions:,} submissions of {found.students:,} students."
     )
-    yield f"  A  {_who(found.first)}"
-    yield f"  B  {_who(found.second)}"
+    yield from _prose(f"  A  {_who(found.first)}")
+    yield from _prose(f"  B  {_who(found.second)}")
     yield from _prose(_answer(found))
     yield ""
     yield f"{'':20}{'A':>6}{'B':>7}  {'B is (95 % interval)':38} {'p':>6}"
@@ -107,8 +107,10 @@ def _lines(found: Comparison) -> Iterator[str]:
             view = row.view
             yield _VIEWS[view]
         yield _row(row)
+    adjusted = f"p is adjusted for these {len(found.rows)} rows (Holm)."
     if found.common_share is not None:
-        yield f"Both cover {found.common_share:.1%} of the submissions."
+        adjusted = f"Both cover {found.common_share:.1%} of the submissions; {adjusted}"
+    yield adjusted
     yield ""
     yield "Where they differ most in grade proximity, not covered counting as 0:"
     yield f"{'':34}{'B - A (95 % interval)':26}{'students':>8}{'submissions':>12}"
@@ -241,7 +243,8 @@ def _code_lines(program: Program) -> list[str]:
     from novicegym.envs.render import printable
 
     code = printable((program.code or "").replace("\r\n", "\n").rstrip("\n"))
-    return code.expandtabs(4).split("\n") if code else []
+    # A tab where spaces were is the whole of many a repair: it must be seen.
+    return code.replace("\t", "→   ").split("\n") if code else []
 
 
 def _changes(start: Program | None, program: Program) -> list[str]:

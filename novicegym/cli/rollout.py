@@ -152,6 +152,8 @@ def rollout(
     trajectories, episodes = count_played(out)
     short = len(played.trajectories) - trajectories
     left_out = f"; {short:,} more are too short for protocol {protocol}" if short else ""
+    if short > trajectories and protocol == "paper":
+        left_out += " (--protocol published begins after the first submission)"
     ERR.print(f"{episodes:,} episodes of {trajectories:,} trajectories{left_out}")
     ERR.print(f"records are in {out}; print them with: novicegym table {out}")
 

@@ -67,7 +67,7 @@ def test_verdicts_are_told_in_plain_words_with_their_intervals() -> None:
     assert "grade proximity 0.700 0.700 better by 0.100 (0.050 to 0.150) 0.004" in text
     assert "CodeBLEU 0.700 0.700 cannot tell: 0.000 (-0.020 to +0.030) 0.900" in text
     assert "CodeBLEU 0.700 - without a value: one covers nothing -" in text
-    assert "Both cover 75.0% of the submissions." in text
+    assert "Both cover 75.0% of the submissions; p is adjusted for these" in text
 
 
 def test_the_runs_places_and_students_are_told() -> None:

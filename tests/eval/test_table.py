@@ -162,3 +162,8 @@ def test_runs_of_one_agent_and_seed_are_told_apart_by_name() -> None:
 def test_what_cannot_be_compared_is_a_usage_error(runs: list[pa.Table], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_table(runs)
+
+
+def test_the_header_names_whose_steps_are_few() -> None:
+    header = make_table([run(), run(agent="other", seed=1)]).header
+    assert header.endswith("Fewer than 10 submissions at some k: copier, other")

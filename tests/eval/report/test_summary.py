@@ -54,8 +54,8 @@ def test_realism_names_the_most_alike_first_and_who_is_not_told_for_sure(made: A
     tested = [test(one, auc) for one, auc in zip(others, values, strict=True)]
     said = summarize_report(replace(made.report, policies=(students, *tested)))[-1]
     names = [one.name for one in others]
-    assert f"{names[1]} 0.55, {names[2]} 0.70, {names[0]} 0.90; " in said
-    assert said.endswith(f"; by its own 95 % interval not told: {names[1]}.")
+    assert f"{names[1]} 0.55 [0.45, 0.70], {names[2]} 0.70 [0.60, 0.80], {names[0]} 0.90" in said
+    assert f"; by its own 95 % interval not told: {names[1]}; few students teach" in said
     told = summarize_report(replace(made.report, policies=(students, *tested[::2])))[-1]
     assert told.endswith("not told: none.")
 
