@@ -39,5 +39,5 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q 'setuptools>=77' wheel
-	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev,eval,train,ray,api]'
+	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev,eval,train,ray,tutor,api]'
 	touch $@

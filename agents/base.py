@@ -1,8 +1,8 @@
 """What every policy is: text in, text out, a batch at a time.
 
 A policy that reads the dialogs is a language model's equal; one that knows the logs (the
-baselines) looks up what it needs by the ids in the infos. A completion is whatever a model may
-say; `completion` writes one in the serialization of the logged dialogs.
+baselines) looks up what it needs by the ids in the infos, and cannot hear a tutor. A completion
+is whatever a model may say; `completion` writes one in the serialization of the logged dialogs.
 """
 
 from __future__ import annotations
@@ -11,10 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from novicegym.dialogs.serialize import Dialog, DialogFormat, assistant_message
+from novicegym.errors import UsageError
 
 
 class Agent(Protocol):
-    """A policy in the student's seat."""
+    """A policy in the student's seat.
+
+    It may have an attribute `listens: bool`: whether what a tutor says in a dialog can change what
+    it submits. Of ours, language models and the novice listen, the baselines do not. An agent that
+    does not say is taken to read its dialogs; see `require_listening`.
+    """
 
     @property
     def name(self) -> str:
@@ -58,6 +64,19 @@ def act_by_streaming(
     for answers in agent.stream(lambda _: coming.pop() if coming else []):
         said.update(answers)
     return [said[place] for place in range(len(dialogs))]
+
+
+def require_listening(agent: Agent) -> None:
+    """Raise UsageError for a student that does the same whatever a tutor says.
+
+    It says so by an attribute `listens` that is False; an agent without one listens.
+    """
+    if not getattr(agent, "listens", True):
+        raise UsageError(
+            f"student {agent.name!r} does not listen: it does the same whatever a tutor says; "
+            "take novice or a language model (hf:..., vllm:..., openai:...), or let an agent of "
+            "your own that reads its dialogs have listens = True"
+        )
 
 
 def completion(code: str, info: Mapping[str, Any], fmt: DialogFormat) -> str:

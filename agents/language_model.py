@@ -11,6 +11,7 @@ in bfloat16; one model on several devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 from zlib import crc32
 
@@ -42,6 +43,8 @@ COMPLETION = 1024
 
 class LanguageModelAgent:
     """Submits what a language model of transformers says."""
+
+    listens = True
 
     def __init__(
         self,
@@ -122,6 +125,17 @@ class LanguageModelAgent:
             seed=seed,
             batch_size=batch_size,
         )
+
+    def with_seed(self, seed: int) -> Self:
+        """Return an agent of the same model that samples by another seed."""
+        other = copy(self)
+        other._seed = seed
+        return other
+
+    @property
+    def takes_empty_turns(self) -> bool:
+        """Whether a dialog may hold an assistant message that says nothing."""
+        return self._dialogs.takes_empty_turns
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the model's answers.

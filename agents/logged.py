@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novicegym.agents.base import completion
-from novicegym.agents.log_index import LogIndex
+from novicegym.courses.log_index import LogIndex
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog, DialogFormat
 from novicegym.errors import UsageError
@@ -19,6 +19,7 @@ class LoggedAgent:
     """Submits the logged student's own next submission; after her last one, that one again."""
 
     name = "logged"
+    listens = False
 
     def __init__(self, course: Course, *, fmt: DialogFormat | None = None) -> None:
         self._course, self._fmt = course, fmt or DialogFormat()

@@ -3,16 +3,19 @@
 `NoviceAgent` can sit down anywhere: in a log it did not write it takes the code before it
 for its own. Its aim is the nearest correct program it knows (the assignment's solutions and
 what other students of the course finished with), in the names of the code at hand; what
-differs from it are its faults. What it does then is `novice_process.next_submission`.
+differs from it are its faults. What it does then is `novice_process.next_submission`. It reads
+the feedback and, where a tutor has added one to it, the last message (`novice_listening`).
 
 Covered: any dialog, any code, batches; the same (seed, seat, position, step) gives the same
-submission. The seat's own log is never read. Not covered: knowing the student in the seat;
-skill and habits are drawn by (seed, student id), not estimated from the submissions.
+submission after the same dialog, and the same random numbers after another one, so that arms of
+a trial can be compared. The seat's own log is never read. Not covered: knowing the student in the
+seat; skill and habits are drawn by (seed, student id), not estimated from the submissions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 from zlib import crc32
@@ -20,15 +23,17 @@ from zlib import crc32
 import numpy as np
 
 from novicegym.agents.base import completion
-from novicegym.agents.log_index import LogIndex
 from novicegym.agents.novice_faults import nearest
+from novicegym.agents.novice_hints import read_hint
 from novicegym.agents.novice_process import first_submission, gives_up, next_submission
 from novicegym.agents.novice_student import Novice, Process, Shown, draw_novice, read_feedback
 from novicegym.agents.novice_style import adopt_names, restyle
+from novicegym.courses.log_index import LogIndex
 from novicegym.courses.model import Assignment, Course
 from novicegym.courses.syntax import ast_key
 from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.serialize import Dialog, DialogFormat
+from novicegym.dialogs.tutoring import split_message
 
 GIVE_UP = "exit()"
 
@@ -40,6 +45,7 @@ class NoviceAgent:
     """Plays a beginner by the process model."""
 
     name = "novice"
+    listens = True
 
     def __init__(
         self,
@@ -58,6 +64,12 @@ class NoviceAgent:
         self._process, self._fmt = process or Process(), fmt or DialogFormat()
         self._logs = LogIndex(course)
         self._finished: dict[str, list[dict[str, str]]] = {}
+
+    def with_seed(self, seed: int) -> NoviceAgent:
+        """Return another novice, who shares what this one has read of the course."""
+        other = copy(self)
+        other._seed = seed
+        return other
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return one submission per dialog."""
@@ -113,14 +125,16 @@ def fixed_names(assignment: Assignment) -> frozenset[str]:
 
 
 def read_dialog(dialog: Dialog) -> tuple[list[str], Shown]:
-    """Return the submissions a dialog shows, oldest first, and what its last feedback shows."""
+    """Return the submissions a dialog shows, oldest first, and what its last answer shows."""
     submitted: list[str] = []
     for message in dialog:
         if message["role"] == "assistant":
             previous = submitted[-1] if submitted else None
             submitted.append(extract_code(message["content"], previous).code)
-    answered = bool(submitted) and dialog[-1]["role"] != "assistant"
-    return submitted, read_feedback(dialog[-1]["content"]) if answered else Shown("nothing")
+    if not submitted or dialog[-1]["role"] == "assistant":
+        return submitted, Shown("nothing")
+    feedback, said = split_message(dialog[-1]["content"])
+    return submitted, read_feedback(feedback)._replace(hint=read_hint(said))
 
 
 def _aims(

@@ -83,6 +83,16 @@ def mend(code: str, faults: Sequence[Fault]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def gap(fault: Fault, line: int) -> int:
+    """Return how many lines a 1-based line is away from a fault.
+
+    0 at its lines; where lines are missing, at those above and below.
+    """
+    if fault.start < line <= fault.end:
+        return 0
+    return min(abs(fault.start + 1 - line), abs(fault.end - line))
+
+
 def differences(line: str, wanted: str) -> list[str]:
     """Return `line` with one difference from `wanted` removed, for every difference."""
     mine, theirs = ([token.text for token in lex(text)] for text in (line, wanted))

@@ -15,11 +15,16 @@ the catalogue planted in it, sometimes unfinished. After a feedback the student
   looks, goes back to an earlier submission, starts over from another solution, or submits
   the same again.
 
-Every edit may bring a slip with it. The step is a function of (student, submissions so far,
-feedback, known programs, generator) and keeps no state, so it serves the simulation of a
-course and a seat taken in the middle of somebody's log alike.
+Every edit may bring a slip with it. A tutor's message can change the odds of a repair, what is
+repaired first, and where she tinkers; a program in it can be copied (`novice_listening`). What it
+adds is drawn from a generator of its own, so that the other choices fall as they would have
+fallen without it.
 
-Covered: programs of any text. Not covered: learning within one assignment, talk, time.
+The step is a function of (student, submissions so far, feedback with message, known programs,
+generator) and keeps no state, so it serves the simulation of a course and a seat taken in the
+middle of somebody's log alike.
+
+Covered: programs of any text. Not covered: learning within one assignment, time.
 """
 
 from __future__ import annotations
@@ -32,7 +37,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from novicegym.agents.novice_catalogue import BugKind, Category, catalogue
-from novicegym.agents.novice_faults import Fault, differences, find_faults, mend, nearest
+from novicegym.agents.novice_faults import Fault, differences, find_faults, gap, mend, nearest
+from novicegym.agents.novice_listening import Heard, listen
 from novicegym.agents.novice_source import Edit, Edits, Source, indent_of, splice
 from novicegym.agents.novice_student import Novice, Process, Shown
 from novicegym.agents.novice_style import comment_for
@@ -71,17 +77,25 @@ def next_submission(
     if shown.sight == "correct":
         return code
     if shown.sight == "limit":
-        shown = Shown("limit", _first_while(code))
+        shown = Shown("limit", _first_while(code), hint=shown.hint)
     target = nearest(code, programs)
     faults = find_faults(code, target) if target is not None else []
-    odds = process.repair[shown.sight] + process.skill_slope * novice.ability
+    heard = Heard()
+    if any(shown.hint):
+        # A child generator leaves the parent where it is.
+        heard = listen(novice, submitted, shown, target, faults, rng.spawn(1)[0], process)
+    if heard.copied is not None:
+        return heard.copied
+    odds = process.repair[shown.sight] + process.skill_slope * novice.ability + heard.odds
     if target is not None and rng.random() < 1 / (1 + math.exp(-odds)):
         # A known program that is told to be wrong has no faults left to find: take another.
-        changed = _repaired(code, faults, shown, rng, process) if faults else target
+        changed = _repaired(code, faults, shown, heard.fault, rng, process) if faults else target
         if changed == code and len(programs) > 1:
             changed = nearest(code, [p for p in programs if p != target]) or code
     else:
-        changed = _wandered(novice, submitted, shown.line, faults, programs, rng, process)
+        changed = _wandered(
+            novice, submitted, shown.line, heard.line, faults, programs, rng, process
+        )
     if changed != code and rng.random() < process.slip * math.exp(-0.5 * novice.care):
         changed = plant(changed, novice, ("syntax",), _changed_line(code, changed), rng, process)
     return changed
@@ -158,9 +172,14 @@ def _weight(kind: BugKind, novice: Novice, process: Process) -> float:
 
 
 def _repaired(
-    code: str, faults: list[Fault], shown: Shown, rng: np.random.Generator, process: Process
+    code: str,
+    faults: list[Fault],
+    shown: Shown,
+    pointed_at: Fault | None,
+    rng: np.random.Generator,
+    process: Process,
 ) -> str:
-    """Return `code` with a fault mended, or several."""
+    """Return `code` with a fault mended, or several; first the one a tutor has pointed at."""
     left = list(faults)
     mended: list[Fault] = []
     while left and (not mended or rng.random() < process.more_repairs):
@@ -169,21 +188,17 @@ def _repaired(
         else:
             pull = np.array([_pull(fault, shown.line, shown.name) for fault in left])
             index = int(rng.choice(len(left), p=pull / pull.sum()))
+        if pointed_at is not None and not mended:
+            index = left.index(pointed_at)
         mended.append(_part(code, left.pop(index), rng))
     return mend(code, mended)
 
 
 def _pull(fault: Fault, line: int, name: str) -> float:
     """Return how strongly a feedback that points at a line and a name points at a fault."""
-    near = 1.0 / (1.0 + _gap(fault, line)) ** 3
+    near = 1.0 / (1.0 + gap(fault, line)) ** 3
     named = bool(name) and any(re.search(rf"\b{name}\b", text) for text in fault.lines)
     return near + 0.5 * named
-
-
-def _gap(fault: Fault, line: int) -> int:
-    if fault.start < line <= fault.end:
-        return 0
-    return min(abs(fault.start + 1 - line), abs(fault.end - line))
 
 
 def _part(code: str, fault: Fault, rng: np.random.Generator) -> Fault:
@@ -209,6 +224,7 @@ def _wandered(
     novice: Novice,
     submitted: Sequence[str],
     line: int | None,
+    told: int | None,
     faults: Sequence[Fault],
     programs: Sequence[str],
     rng: np.random.Generator,
@@ -229,6 +245,7 @@ def _wandered(
         return _cosmetic(code, rng)
     if faults and (line is None or rng.random() < 0.5):
         line = faults[int(rng.integers(len(faults)))].start + 1
+    line = line if told is None else told
     broken = Source(code).tree is None
     tinkered = plant(
         code, novice, ("syntax",) if broken else ("runtime", "logic"), line, rng, process

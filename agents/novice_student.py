@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from novicegym.agents.novice_catalogue import TOPICS, Topic, catalogue
+from novicegym.agents.novice_hints import Hint
 from novicegym.agents.novice_style import Style, draw_style
 
 Sight: TypeAlias = Literal[
@@ -80,6 +81,23 @@ class Process:
     """Chance that a student who is about to break a while loop runs it first and thinks again."""
     learning: float = 0.04
     """Ability gained per assignment done."""
+    # What follows is about a tutor's messages. All five are assumptions, chosen and not estimated;
+    # `novice_listening` says what they do and where their sizes come from.
+    hint_odds: float = 1.2
+    """Added to the log odds of a repair by a message that points at a fault that is there. An
+    assumption: the size of a tutoring effect of 0.66 standard deviations."""
+    hint_belief: float = 0.6
+    """Added to that where the fault is what one of the student's misconceptions makes, because
+    the hint says what feedback does not. An assumption: half of `hint_odds`."""
+    hint_focus: float = 0.8
+    """Chance that the student keeps to the place pointed at, be it a fault or not: repairs that
+    fault first, or tinkers there; else she does what she would have done. An assumption."""
+    hint_astray: float = 0.4
+    """Taken from the log odds of a repair by a message that points at a line where no fault is.
+    An assumption: a third of `hint_odds`."""
+    copying: float = 0.7
+    """Chance of submitting a whole program that is shown as it is, for a student of middling
+    ability and care; times exp(-0.15 (ability + care)), at most 1. An assumption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +123,15 @@ class Novice:
 
 
 class Shown(NamedTuple):
-    """What the last feedback lets the student see."""
+    """What the last feedback lets the student see, and what she reads in a tutor's message."""
 
     sight: Sight
     line: int | None = None
     """The 1-based line the feedback points at."""
     name: str = ""
     """The name of which it says that it has no value."""
+    hint: Hint = Hint()
+    """Empty without a message."""
 
 
 def draw_novice(rng: np.random.Generator, process: Process) -> Novice:

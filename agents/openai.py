@@ -37,7 +37,7 @@ from novicegym.agents.response_cache import (
 )
 from novicegym.dialogs.serialize import Dialog, Message
 from novicegym.dialogs.windows import MessageCounter, TokenCounter, fit_prompt
-from novicegym.errors import AgentError, NovicegymError, UsageError
+from novicegym.errors import AgentError, EndpointError, NovicegymError, UsageError
 
 _BYTES_PER_TOKEN = 3
 """Few: the tokenizers of today take 3 to 4 bytes of English or code for a token."""
@@ -88,6 +88,8 @@ class _Request:
 
 class OpenAIAgent:
     """Submits what a model behind an API says."""
+
+    listens = True
 
     def __init__(
         self,
@@ -395,9 +397,11 @@ class OpenAIAgent:
         if status in (408, 409, 429) or status >= 500:
             return self._gave_up(said)
         if status in (401, 403):
-            return UsageError(f"{self._shown_url} does not accept OPENAI_API_KEY: {said}")
+            # 403 may also be about the prompt: routers refuse what their moderation flags.
+            kind = EndpointError if status == 401 else UsageError
+            return kind(f"{self._shown_url} does not accept OPENAI_API_KEY: {said}")
         if status == 404:
-            return UsageError(
+            return EndpointError(
                 f"there is no model {self._model!r} at {self._shown_url}, or OPENAI_BASE_URL is "
                 f"wrong (it mostly ends in /v1): {said}"
             )

@@ -17,6 +17,7 @@ class PersistenceAgent:
     """Resubmits the last code; before the first submission, the assignment's starter code."""
 
     name = "persistence"
+    listens = False
 
     def __init__(self, course: Course, *, fmt: DialogFormat | None = None) -> None:
         self._course, self._fmt = course, fmt or DialogFormat()

@@ -11,24 +11,25 @@ What a policy that only solves the task scores: grades of 1 and low coverage.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from novicegym.agents.base import completion
-from novicegym.agents.log_index import LogIndex
 from novicegym.agents.persistence import last_code
-from novicegym.agents.similarity import CodeIndex
-from novicegym.courses.model import Assignment, Course
-from novicegym.courses.syntax import ast_key
+from novicegym.courses.log_index import LogIndex
+from novicegym.courses.model import Course
+from novicegym.courses.similarity import CodeIndex
 from novicegym.dialogs.serialize import Dialog, DialogFormat
 from novicegym.grading.grader import Grader, shared_grader
+from novicegym.grading.known_programs import Writers, logged_solutions, without_writer
 
 
 class ReferenceAgent:
     """Submits a correct solution."""
 
     name = "reference"
+    listens = False
 
     def __init__(
         self, course: Course, *, grader: Grader | None = None, fmt: DialogFormat | None = None
@@ -37,7 +38,7 @@ class ReferenceAgent:
         self._grader = grader
         self._logs = LogIndex(course)
         self._given: dict[str, CodeIndex] = {}
-        self._logged: dict[str, list[_Writers]] = {}
+        self._logged: dict[str, list[Writers]] = {}
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return solutions; grades the log of an assignment without solutions on first use."""
@@ -52,37 +53,15 @@ class ReferenceAgent:
             return assignment.solutions[int(np.argmin(self._given[assignment.id].distances(code)))]
         if assignment.id not in self._logged:
             grader = self._grader or shared_grader()
-            self._logged[assignment.id] = _logged_solutions(self._logs, assignment, grader)
+            self._logged[assignment.id] = logged_solutions(self._logs, assignment, grader)
         found = _most_written(self._logged[assignment.id], info["student_id"])
         return code if found is None else found
 
 
-_Writers: TypeAlias = dict[str, str]
-"""One correct program, up to renaming: by student id, ascending, how she wrote it first."""
-
-
-def _logged_solutions(logs: LogIndex, assignment: Assignment, grader: Grader) -> list[_Writers]:
-    written = [
-        (trajectory.student_id, submission.code)
-        for trajectory in logs.of_assignment(assignment.id)
-        for submission in trajectory.submissions
-    ]
-    verdicts = grader.grade_batch([(assignment, code) for _, code in written])
-    solutions: dict[str, _Writers] = {}
-    for (student_id, code), verdict in zip(written, verdicts, strict=True):
-        if verdict.correct:
-            solutions.setdefault(ast_key(code, "alpha"), {}).setdefault(student_id, code)
-    return list(solutions.values())
-
-
-def _most_written(solutions: Sequence[_Writers], student_id: str) -> str | None:
+def _most_written(solutions: Sequence[Writers], student_id: str) -> str | None:
     """Return the program most students but this one wrote, in the first one's words."""
-    others = [
-        {writer: code for writer, code in writers.items() if writer != student_id}
-        for writers in solutions
-    ]
     best = min(
-        (writers for writers in others if writers),
+        filter(None, without_writer(solutions, student_id)),
         key=lambda writers: (-len(writers), next(iter(writers))),
         default=None,
     )

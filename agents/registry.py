@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -87,13 +87,13 @@ def is_language_model(spec: str) -> bool:
     return kind in _LANGUAGE_MODELS and bool(model)
 
 
-def check_sampling(spec: str, temperature: float, top_p: float) -> None:
+def check_sampling(spec: str, temperature: float, top_p: float, *, kind: str = "agent") -> None:
     """Raise UsageError where the agent that `spec` names cannot be asked to sample so."""
     if (temperature, top_p) == (0.0, 1.0):
         return
     if not is_language_model(spec):
         raise UsageError(
-            f"agent {spec!r} does not sample: temperature and top_p are for language models "
+            f"{kind} {spec!r} does not sample: temperature and top_p are for language models "
             "(hf:..., vllm:..., openai:...)"
         )
     if not 0 <= temperature < math.inf:
@@ -140,26 +140,43 @@ def make_agent(
     UsageError for a name that does not exist, a model that cannot be loaded or asked so, a module
     that cannot be imported, and a factory that does not take (course, seed=) or makes no agent.
     """
-    if spec in _AGENTS:
-        check_sampling(spec, temperature, top_p)
-        return _AGENTS[spec][1](course, seed, grader, fmt)
-    module_name, _, factory_name = spec.partition(":")
-    if not (factory_name and all(part.isidentifier() for part in module_name.split("."))):
-        models = [*(f"{name}:DIR_OR_ID" for name in WITH_FILES), "openai:MODEL"]
-        raise unknown_name("agent", spec, [*_AGENTS, *models, "module:factory"])
+    require_known("agent", spec, _AGENTS)
     check_sampling(spec, temperature, top_p)
-    if module_name in _LANGUAGE_MODELS:
-        if fmt is not None and module_name in WITH_FILES:
-            _require_its_format(factory_name, fmt)
-        return _LANGUAGE_MODELS[module_name](
-            factory_name, seed=seed, temperature=temperature, top_p=top_p
-        )
+    if spec in _AGENTS:
+        return _AGENTS[spec][1](course, seed, grader, fmt)
+    if is_language_model(spec):
+        name, _, model = spec.partition(":")
+        if fmt is not None and name in WITH_FILES:
+            _require_its_format(model, fmt)
+        return load_language_model(spec, seed, temperature, top_p)
+    return from_factory("agent", spec, course, seed)
+
+
+def require_known(kind: str, spec: str, ours: Iterable[str]) -> None:
+    """Raise UsageError for a `spec` that neither is one of `ours` nor can be one of others."""
+    ours = list(ours)
+    module_name, _, factory_name = spec.partition(":")
+    is_module = all(part.isidentifier() for part in module_name.split("."))
+    if spec not in ours and not (factory_name and is_module):
+        models = [*(f"{name}:DIR_OR_ID" for name in WITH_FILES), "openai:MODEL"]
+        raise unknown_name(kind, spec, [*ours, *models, "module:factory"])
+
+
+def load_language_model(spec: str, seed: int, temperature: float, top_p: float) -> Agent:
+    """Load the language model that `spec` names, see `is_language_model`."""
+    name, _, model = spec.partition(":")
+    return _LANGUAGE_MODELS[name](model, seed=seed, temperature=temperature, top_p=top_p)
+
+
+def from_factory(kind: str, spec: str, course: Course, seed: int) -> Agent:
+    """Return what the factory that `spec` names makes; `kind`: what it is to be, for messages."""
+    module_name, _, factory_name = spec.partition(":")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module may fail in any way while it is read
         reason = f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"agent {spec!r}: cannot import module {module_name!r}: {reason}"
+            f"{kind} {spec!r}: cannot import module {module_name!r}: {reason}"
         ) from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):
@@ -169,14 +186,15 @@ def make_agent(
         inspect.signature(factory).bind(course, seed=seed)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"agent {spec!r}: the factory is called as {factory_name}(course, seed=0): {error}"
+            f"{kind} {spec!r}: the factory is called as {factory_name}(course, seed=0): {error}"
         ) from None
     agent: Agent = factory(course, seed=seed)
     if not (
         isinstance(getattr(agent, "name", None), str) and callable(getattr(agent, "act", None))
     ):
+        article = "an" if kind == "agent" else "a"
         raise UsageError(
-            f"agent {spec!r}: the factory made a {type(agent).__name__}; an agent has a name and "
-            "act(dialogs, infos)"
+            f"{kind} {spec!r}: the factory made a {type(agent).__name__}; {article} {kind} has a "
+            "name and act(dialogs, infos)"
         )
     return agent

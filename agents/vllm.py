@@ -44,6 +44,8 @@ _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 class VllmAgent:
     """Submits what a language model says that vLLM runs."""
 
+    listens = True
+
     def __init__(
         self,
         engine: Any,
@@ -120,6 +122,11 @@ class VllmAgent:
             seed=seed,
             adapter=adapter,
         )
+
+    @property
+    def takes_empty_turns(self) -> bool:
+        """Whether a dialog may hold an assistant message that says nothing."""
+        return self._dialogs.takes_empty_turns
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the model's answers. Raises UsageError for a prompt that does not fit."""

@@ -65,6 +65,11 @@ def extract_code(completion: str, previous: str | None = None) -> Extraction:
     return _extraction(block.body, "fence")
 
 
+def without_thinking(text: str) -> str:
+    """Return what a model said without what it thought, by rule 2; of a text, not a program."""
+    return _without_thinking(_after_thinking(text))
+
+
 def is_give_up(code: str) -> bool:
     """Return whether the program is nothing but exit() or quit(), comments aside."""
     lines = [line.partition("#")[0].strip() for line in code.split("\n")]

@@ -23,6 +23,7 @@ from novicegym.courses.model import Assignment
 from novicegym.dialogs.diffs import small_diff
 from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.fences import fence
+from novicegym.dialogs.tutor_messages import split_message, with_message
 from novicegym.errors import UsageError, unknown_name
 from novicegym.grading.feedback import FEEDBACK_LEVELS, FeedbackLevel, render_feedback
 from novicegym.grading.verdict import Verdict
@@ -49,6 +50,8 @@ class Turn(NamedTuple):
     code: str
     feedback: str | None
     """None for a last submission that was not answered."""
+    message: str = ""
+    """What a tutor added to the feedback; "" for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,20 @@ def open_dialog(assignment: Assignment, fmt: DialogFormat) -> Dialog:
     """Return the dialog before the first submission: system prompt and assignment."""
     return [
         {"role": "system", "content": system_prompt(fmt)},
-        {"role": "user", "content": _assignment_text(assignment)},
+        {"role": "user", "content": assignment_text(assignment)},
     ]
+
+
+def assignment_text(assignment: Assignment) -> str:
+    """Return what a dialog says of an assignment: the prompt, the name asked for, the starter."""
+    text = assignment.prompt.strip()
+    starter = (assignment.starter or "").strip("\n")
+    name = assignment.entry_point
+    if name and name not in text and name not in starter:
+        text += f"\n\nName the function `{name}`."
+    if starter:
+        text += "\n\nStart from this code:\n" + fence("python", starter)
+    return text
 
 
 def assistant_message(code: str, previous: str | None, fmt: DialogFormat) -> Message:
@@ -101,34 +116,52 @@ def assistant_message(code: str, previous: str | None, fmt: DialogFormat) -> Mes
     return {"role": "assistant", "content": content}
 
 
-def feedback_message(verdict: Verdict, fmt: DialogFormat) -> Message:
-    """Return the autograder's answer to a submission."""
-    return {"role": "user", "content": render_feedback(verdict, fmt.feedback)}
+def feedback_message(verdict: Verdict, fmt: DialogFormat, message: str = "") -> Message:
+    """Return the autograder's answer to a submission, with what a tutor adds to it."""
+    feedback = render_feedback(verdict, fmt.feedback)
+    return {"role": "user", "content": with_message(feedback, message)}
 
 
 def serialize(
-    assignment: Assignment, turns: Sequence[tuple[str, Verdict | None]], fmt: DialogFormat
+    assignment: Assignment,
+    turns: Sequence[tuple[str, Verdict | None]],
+    fmt: DialogFormat,
+    messages: Sequence[str] = (),
 ) -> Dialog:
     """Return the dialog of these (code, verdict) turns, every call a new object.
 
-    Only the last verdict may be None: the dialog then ends with that submission.
+    Only the last verdict may be None: the dialog then ends with that submission. messages: what
+    a tutor said after each turn, "" for nothing; () where there is no tutor.
     """
+    check_messages(turns, messages)
     dialog = open_dialog(assignment, fmt)
     previous: str | None = None
     for number, (code, verdict) in enumerate(turns, start=1):
+        message = messages[number - 1] if messages else ""
         dialog.append(assistant_message(code, previous, fmt))
         if verdict is not None:
-            dialog.append(feedback_message(verdict, fmt))
+            dialog.append(feedback_message(verdict, fmt, message))
         elif number < len(turns):
             raise UsageError(
                 f"turn {number} of {len(turns)} has no verdict; only the last one may lack it"
             )
+        elif message.strip():
+            raise UsageError(f"turn {number} has no verdict, so a tutor's message has no place")
         previous = code
     return dialog
 
 
+def check_messages(turns: Sequence[object], messages: Sequence[str]) -> None:
+    """Raise UsageError unless there is one message per turn, or none at all."""
+    if messages and len(messages) != len(turns):
+        raise UsageError(
+            f'a tutor\'s messages are one per turn, "" for none: got {len(messages)} messages '
+            f"for {len(turns)} turns"
+        )
+
+
 def parse_dialog(dialog: Dialog, fmt: DialogFormat) -> list[Turn]:
-    """Return the submissions and feedback of a dialog; inverse of `serialize`.
+    """Return the submissions, feedback and tutor's messages of a dialog; undoes `serialize`.
 
     Submissions may also be a model's own words: they are read by `extract_code`, diffs only in
     the format "dual". Raises UsageError where the roles are not those of `serialize`.
@@ -143,17 +176,8 @@ def parse_dialog(dialog: Dialog, fmt: DialogFormat) -> list[Turn]:
     for index in range(2, len(dialog), 2):
         previous = turns[-1].code if turns and fmt.code == "dual" else None
         code = extract_code(dialog[index]["content"], previous).code
-        feedback = dialog[index + 1]["content"] if index + 1 < len(dialog) else None
-        turns.append(Turn(code, feedback))
+        if index + 1 < len(dialog):
+            turns.append(Turn(code, *split_message(dialog[index + 1]["content"])))
+        else:
+            turns.append(Turn(code, None))
     return turns
-
-
-def _assignment_text(assignment: Assignment) -> str:
-    text = assignment.prompt.strip()
-    starter = (assignment.starter or "").strip("\n")
-    name = assignment.entry_point
-    if name and name not in text and name not in starter:
-        text += f"\n\nName the function `{name}`."
-    if starter:
-        text += "\n\nStart from this code:\n" + fence("python", starter)
-    return text

@@ -75,6 +75,17 @@ class DialogTokenizer:
         """Tokens of the generation prompt."""
         return len(self._asking)
 
+    @property
+    def takes_empty_turns(self) -> bool:
+        """Whether the model may have said nothing: some templates refuse an empty message."""
+        from jinja2 import TemplateError
+
+        try:
+            self.turn("")
+        except TemplateError:
+            return False
+        return True
+
     def encode(self, dialog: Dialog) -> list[EncodedMessage]:
         """Return each message's tokens; the preamble's stand all on its last message."""
         first = preamble_length(dialog)

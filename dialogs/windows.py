@@ -18,12 +18,14 @@ tokens you go on to make of the window.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol, TypeAlias
 
 from novicegym.dialogs.serialize import Dialog, Message
+from novicegym.dialogs.tutoring import without_oldest
 from novicegym.errors import UsageError
 
 Render: TypeAlias = Callable[[Dialog, bool], Sequence[int]]
@@ -148,7 +150,8 @@ class Window:
     """Index in the full dialog of the first message kept after the preamble: the preamble's
     length when nothing was cut, the dialog's length when everything was."""
     dropped: int
-    """Messages cut; 0 when the window is the whole dialog."""
+    """Messages cut; 0 when the window is the whole dialog. Of a tutor's first message the
+    submissions that were cut do not count."""
     tokens: int
     """Its size, with the generation prompt if that was asked for."""
 
@@ -172,10 +175,29 @@ def fit_window(
 ) -> Window | None:
     """Return the longest window of at most `budget - reserve` tokens.
 
-    None when the preamble alone is larger (`fit_prompt` raises instead). reserve: tokens kept
-    free for what is to follow, the target or the model's answer, which so is never cut.
+    None when the preamble alone is larger (`fit_prompt` raises instead). A tutor's preamble holds
+    submissions, too: the oldest of those go first. reserve: tokens kept free for what is to
+    follow, the target or the model's answer, which so is never cut.
     """
     limit = _limit(budget, reserve)
+    versions = [dialog]
+    while (shorter := without_oldest(versions[-1])) is not None:
+        versions.append(shorter)
+    if len(versions) == 1:
+        return _fit(dialog, limit, counter, generation_prompt)
+
+    def is_whole(version: Dialog) -> bool:
+        window = _fit(version, limit, counter, generation_prompt)
+        return window is not None and not window.dropped
+
+    longest = bisect_left(versions, True, key=is_whole)
+    return _fit(versions[min(longest, len(versions) - 1)], limit, counter, generation_prompt)
+
+
+def _fit(
+    dialog: Dialog, limit: int, counter: TokenCounter, generation_prompt: bool
+) -> Window | None:
+    """Return the longest window of at most `limit` tokens that has the whole preamble."""
     first = preamble_length(dialog)
     asked = counter.generation_prompt if generation_prompt else 0
     if counter.additive:

@@ -46,6 +46,8 @@ def render_ansi(episode: Episode) -> str:
         if verdict is not None:
             feedback = printable(render_feedback(verdict, "full"))
             lines += [f"{_DIM}{line}{_PLAIN}" for line in feedback.splitlines()]
+        for heading, text in _tutor_texts(episode, number):
+            lines += ["", f"{_BOLD}{heading}{_PLAIN}", *printable(text).splitlines()]
         previous = code
     return "\n".join([*lines, "", _STOPS[episode.stop]])
 
@@ -73,6 +75,10 @@ def render_html(episode: Episode) -> str:
             f"<section class='{kind}'><h2>{html.escape(_heading(episode, number, verdict))}</h2>"
             f"<pre class='code'>{body}</pre><pre class='feedback'>{feedback}</pre></section>"
         )
+        parts += [
+            f"<section class='tutor'><h2>{heading}</h2><pre>{html.escape(text)}</pre></section>"
+            for heading, text in _tutor_texts(episode, number)
+        ]
         previous = code
     head, foot = _PAGE.replace("{title}", title, 1).rsplit("{body}", 1)
     page = head + "\n".join(parts) + foot
@@ -89,6 +95,13 @@ def _heading(episode: Episode, number: int, verdict: Verdict | None) -> str:
     if verdict is None:
         return f"Submission {number} ({who}): gave up"
     return f"Submission {number} ({who}): {float(verdict.grade):.0%}, {verdict.outcome}"
+
+
+def _tutor_texts(episode: Episode, number: int) -> list[tuple[str, str]]:
+    """Return (heading, text) of what the tutor said after a submission, or why it failed."""
+    message, failure = episode.messages[number - 1], episode.tutor_failures[number - 1]
+    texts = [("Tutor", message), ("The tutor failed", failure)]
+    return [(heading, text) for heading, text in texts if text]
 
 
 def _changed_lines(previous: str, code: str) -> list[tuple[str, str]]:

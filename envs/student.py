@@ -1,8 +1,8 @@
 """`FalconCodeStudent-v0`: the autograder as environment, one student at a time.
 
 An observation is the dialog so far, an action the next submission as any text. Covered:
-logged starts, sampled starts, free play without a logged student. Not covered: batches
-(`envs/vector.py`), tutors.
+logged starts, sampled starts, free play without a logged student, a tutor that adds to the
+feedback. Not covered: batches (`envs/vector.py`), the tutor's chair (`envs/tutor.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from novicegym.courses.model import Course
 from novicegym.courses.splits import take_split
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
+from novicegym.envs.partner import PartnerSpec, open_partner
 from novicegym.envs.render import render_episode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.starts import resolve_start, sample_start
@@ -37,6 +38,10 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
 
     `terminated`: the submission is fully correct, or the student gave up. `truncated`: the
     horizon, or the logged student made no further submission. Never both.
+
+    With a tutor, the feedback on each submission that does not end the episode, and on the last
+    logged one, may be followed by its message, in a fence `tutor` (`dialogs.tutoring`); `info`
+    then holds it as tutor_message.
     """
 
     metadata = {"render_modes": ["ansi", "html"], "render_fps": 1}
@@ -53,7 +58,10 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         feedback: FeedbackLevel = "full",
         code_format: CodeFormat = "code",
         exit_ends_episode: bool = False,
+        past_log: bool = False,
         reveal: bool = False,
+        tutor: PartnerSpec | None = None,
+        tutor_timeout: float | None = None,
         grader: Grader | None = None,
         render_mode: str | None = None,
     ) -> None:
@@ -62,7 +70,11 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         course: what `load_course` takes, with `course_options`, or a Course.
         split: a selector of `courses.splits`, for example "term:Fall 2024".
         min_position: fewest logged submissions seen at a sampled start.
+        past_log: go on where the logged student made no further submission.
         reveal: put the logged counterpart of the next action into `info` (never for an agent).
+        tutor: an agent, what makes one for the course, or "package.module:factory" that does.
+        tutor_timeout: seconds it has for an answer; where it fails, it says nothing, and after
+            a time-out it is not asked again until that call has ended.
         grader: default is one grader shared by all environments of the process.
         """
         self.course = open_split(course, split, course_options)
@@ -70,7 +82,10 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
             horizon=horizon,
             format=DialogFormat(code=code_format, feedback=feedback),
             exit_ends_episode=exit_ends_episode,
+            past_log=past_log,
+            tutor_timeout=tutor_timeout,
         )
+        self.tutor = None if tutor is None else open_partner(tutor, self.course, "tutor")
         self.min_position = min_position
         self.reward = make_reward(reward)
         self.reveal = reveal
@@ -98,13 +113,13 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         """Begin an episode and return (dialog, info); see the class for `options`."""
         super().reset(seed=seed)
         start = next_start(self.course, options, self.np_random, self.min_position)
-        [self._episode] = begin([start], self.rules, self.grader)
+        [self._episode] = begin([start], self.rules, self.grader, self.tutor)
         return self._episode.dialog(), self._episode.info(reveal=self.reveal)
 
     def step(self, action: str) -> tuple[Dialog, float, bool, bool, dict[str, Any]]:
         """Submit `action`, any text, and return (dialog, reward, terminated, truncated, info)."""
         episode = self.episode
-        [reward] = play([episode], [action], self.grader, self.reward)
+        [reward] = play([episode], [action], self.grader, self.reward, self.tutor)
         info = episode.info(reveal=self.reveal)
         return episode.dialog(), reward, episode.terminated, episode.truncated, info
 

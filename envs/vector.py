@@ -1,6 +1,7 @@
 """`gym.make_vec("FalconCodeStudent-v0", num_envs=N)`: many students, graded in one batch.
 
-Covered: the three autoreset modes, one start per sub-environment, partial resets by mask.
+Covered: the three autoreset modes, one start per sub-environment, partial resets by mask; one
+tutor, asked about all students at once.
 Not covered: wrappers around sub-environments, for which `vectorization_mode="sync"` is.
 """
 
@@ -17,6 +18,7 @@ from gymnasium.vector.utils import batch_space
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
 from novicegym.envs.episode import Episode, EpisodeRules, begin, play
+from novicegym.envs.partner import PartnerSpec, open_partner
 from novicegym.envs.render import render_episode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.student import StudentEnv, checked_render_mode, next_start, open_split
@@ -31,7 +33,8 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
 
     Observations are a tuple of dialogs. `reset(options=...)` takes the options of `StudentEnv`
     for all, or {"starts": [options or None, ...]} for each, and gymnasium's "reset_mask".
-    Seeds, episodes and rewards equal those of `num_envs` single environments.
+    Seeds, episodes and rewards equal those of `num_envs` single environments. A tutor has
+    `tutor_timeout` seconds for its answers to all.
     """
 
     metadata = {**StudentEnv.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -49,7 +52,10 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
         feedback: FeedbackLevel = "full",
         code_format: CodeFormat = "code",
         exit_ends_episode: bool = False,
+        past_log: bool = False,
         reveal: bool = False,
+        tutor: PartnerSpec | None = None,
+        tutor_timeout: float | None = None,
         grader: Grader | None = None,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
@@ -62,7 +68,10 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
             horizon=horizon,
             format=DialogFormat(code=code_format, feedback=feedback),
             exit_ends_episode=exit_ends_episode,
+            past_log=past_log,
+            tutor_timeout=tutor_timeout,
         )
+        self.tutor = None if tutor is None else open_partner(tutor, self.course, "tutor")
         self.min_position = min_position
         self.reward = make_reward(reward)
         self.reveal = reveal
@@ -136,6 +145,7 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
             [actions[i] for i in running],
             self.grader,
             self.reward,
+            self.tutor,
         )
         if ended.any():
             self._begin(dict.fromkeys(np.flatnonzero(ended).tolist()))
@@ -164,7 +174,8 @@ class StudentVectorEnv(VectorEnv[tuple[Dialog, ...], Sequence[str], Any]):
             rng = self._rngs[i]
             assert rng is not None
             starts.append(next_start(self.course, own, rng, self.min_position))
-        for i, episode in zip(options, begin(starts, self.rules, self.grader), strict=True):
+        episodes = begin(starts, self.rules, self.grader, self.tutor)
+        for i, episode in zip(options, episodes, strict=True):
             self._episodes[i] = episode
 
     def _dialogs(self) -> tuple[Dialog, ...]:

@@ -142,16 +142,14 @@ def paired_differences(
     _, _, after = _step_sums(second)
     of_first = of_sums(before, lambda drawn: _statistics(drawn, steps))
     of_second = of_sums(after, lambda drawn: _statistics(drawn, steps))
-    values, drawn = resample(
-        lambda counts: of_second(counts) - of_first(counts), len(students), samples, seed
+    found = differences(
+        lambda counts: of_second(counts) - of_first(counts),
+        len(students),
+        samples=samples,
+        level=level,
+        seed=seed,
     )
-    # What is equal but for the order of summing shall not look like a difference of one sign.
-    drawn = np.round(drawn, 12)
-    found: dict[str, Difference | None] = {}
-    for name, value, column in zip(STATISTICS, values, drawn.T, strict=True):
-        interval = _interval(value, column, level)
-        found[name] = None if interval is None else Difference(interval, _two_sided_p(column))
-    return found
+    return dict(zip(STATISTICS, found, strict=True))
 
 
 def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
@@ -209,6 +207,28 @@ def intervals(
         raise UsageError(f"level must be between 0 and 1, got {level}")
     values, drawn = resample(statistic, students, samples, seed)
     return [_interval(value, column, level) for value, column in zip(values, drawn.T, strict=True)]
+
+
+def differences(
+    statistic: Statistic,
+    students: int,
+    *,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[Difference | None]:
+    """Return each output of a statistic that is a difference, with its interval and p value.
+
+    None where it has no value. Errors as in `resample`.
+    """
+    values, drawn = resample(statistic, students, samples, seed)
+    # What is equal but for the order of summing shall not look like a difference of one sign.
+    drawn = np.round(drawn, 12)
+    found: list[Difference | None] = []
+    for value, column in zip(values, drawn.T, strict=True):
+        interval = _interval(value, column, level)
+        found.append(None if interval is None else Difference(interval, _two_sided_p(column)))
+    return found
 
 
 def resample(

@@ -28,7 +28,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from novicegym.agents.base import Agent
+from novicegym.agents.base import Agent, require_listening
 from novicegym.courses.model import Course, Trajectory
 from novicegym.envs.episode import Episode
 from novicegym.errors import AgentError, GraderError, UsageError
@@ -71,10 +71,12 @@ def rollout_on_ray(
     model_replicas: int = 0,
     address: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    make_tutor: Callable[[], Agent] | None = None,
 ) -> Path:
     """Play an agent from every start of `protocol` on Ray and write the records to `out`.
 
-    make_agent: called in each replica, or without replicas in each worker; it is pickled. The
+    make_agent: called in each replica, or without replicas in each worker; it is pickled.
+    make_tutor: called here and in each worker, which has a tutor of its own, and no GPU. The
     other settings are those of `novicegym.eval.rollouts.rollout`, whose run this may go on with.
     env_workers: default the cores there are. model_replicas: processes with a copy of the agent
     each, on GPUs where there are some. address: of a running cluster, "auto" for the one this
@@ -93,6 +95,7 @@ def rollout_on_ray(
         if env_workers > cores:
             raise UsageError(f"{env_workers} env workers need a core each, Ray has {cores}")
         made = ray.put(make_agent)
+        tutors = None if make_tutor is None else ray.put(make_tutor)
         replicas = [
             ray.remote(_Replica)
             .options(
@@ -105,8 +108,22 @@ def rollout_on_ray(
             .remote([made], batch_size)
             for _ in range(model_replicas)
         ]
-        name = _name(ray, replicas[0]) if replicas else make_agent().name
-        run = open_rollout(course, name, out, protocol=protocol, seed=seed, source=source)
+        if replicas:
+            name = _name(ray, replicas[0], listening=make_tutor is not None)
+        else:
+            agent = make_agent()
+            name = agent.name
+            if make_tutor is not None:
+                require_listening(agent)
+        run = open_rollout(
+            course,
+            name,
+            out,
+            protocol=protocol,
+            seed=seed,
+            source=source,
+            tutor=None if make_tutor is None else make_tutor().name,
+        )
         assignments = ray.put(replace(course, trajectories=()))
         play = ray.remote(_play).options(
             num_cpus=1,
@@ -118,7 +135,7 @@ def rollout_on_ray(
         done, total = run.done(), len(course.trajectories)
         for shard, encoded in _played(
             ray,
-            lambda shard: play.remote([assignments, made], shard.trajectories, *settings),
+            lambda shard: play.remote([assignments, made, tutors], shard.trajectories, *settings),
             run.missing(),
             env_workers,
         ):
@@ -152,9 +169,9 @@ def _played(
         yield shard, encoded
 
 
-def _name(ray: Any, replica: Any) -> str:
-    """Return the name of a replica's agent, when it is made."""
-    call = replica.name.remote()
+def _name(ray: Any, replica: Any, *, listening: bool) -> str:
+    """Return the name of a replica's agent, when it is made; `listening`: it must listen."""
+    call = replica.name.remote(listening)
     if not ray.wait([call], timeout=_LONG)[0]:
         logging.getLogger(__name__).warning(
             "still waiting for a model replica: it loads, or Ray has no machine or GPU free for it"
@@ -163,6 +180,8 @@ def _name(ray: Any, replica: Any) -> str:
         name: str = ray.get(call)
     except ray.exceptions.RayActorError as error:
         raise AgentError(f"the agent cannot be made in a replica: {_shortly(error)}") from None
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error  # it does not listen
     return name
 
 
@@ -179,12 +198,13 @@ class _Replica:
         it fetched it might not have any more when it starts this process again."""
         import ray
 
-        agent = ray.get(made[0])()
-        self._name: str = agent.name
-        self._serving = Serving(agent, batch_size)
+        self._agent: Agent = ray.get(made[0])()
+        self._serving = Serving(self._agent, batch_size)
 
-    def name(self) -> str:
-        return self._name
+    def name(self, listening: bool = False) -> str:
+        if listening:
+            require_listening(self._agent)
+        return self._agent.name
 
     def ask(
         self, dialogs: list[Any], infos: list[Mapping[str, Any]]
@@ -203,16 +223,19 @@ def _play(
 ) -> bytes:
     """Return the file of a shard's records.
 
-    kept: references to the course and to what makes the agent, as in `_Replica`.
+    kept: references to the course, to what makes the agent, as in `_Replica`, and to what makes
+    the tutor or None.
     """
-    course, made = kept
+    course, made, made_tutor = kept
     with _sendable():
         desk: Desk = (
             _ReplicaDesk(replicas, batch_size) if replicas else LocalDesk(_agent(made), batch_size)
         )
-        return encode_shard(
-            play_trajectories(_course(course), trajectories, desk, protocol, _grader(), run=told)
+        tutor = None if made_tutor is None else _agent(made_tutor)
+        rows = play_trajectories(
+            _course(course), trajectories, desk, protocol, _grader(), run=told, tutor=tutor
         )
+        return encode_shard(rows, tutored=tutor is not None)
 
 
 @contextmanager

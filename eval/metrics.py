@@ -154,6 +154,11 @@ def score_steps(
         dict(zip(_COLUMNS, values, strict=True))
         for values in zip(*columns(records, _COLUMNS), strict=True)
     ]
+    if any(row["logged_code"] is None for row in rows):
+        raise UsageError(
+            "the records go on where students had made their last submission, as those of protocol "
+            "'trial' do: there is nothing to compare with; `novicegym tutor compare` reads them"
+        )
     _check_unique(rows)
     solved = _solved_rollouts(rows, published)
     counterparts = [not published or bool(row["logged_code"]) for row in rows]

@@ -29,7 +29,8 @@ RECORDS = pa.schema(
         ("term", pa.string()),
         ("position", pa.int32()),  # logged submissions the policy saw, the paper's t
         ("step", pa.int32()),  # 1 is the first generated submission, the paper's k
-        # what the student did at position + step
+        # what the student did at position + step; null past her last submission, which protocols
+        # that go on there have rows for
         ("logged_code", pa.string()),
         ("logged_grade_num", pa.int64()),
         ("logged_grade_den", pa.int64()),
@@ -51,6 +52,16 @@ RECORDS = pa.schema(
 )
 """Columns of the table; (student_id, assignment_id, position, step) is the key within a run."""
 
+TUTORED_RECORDS = pa.schema(
+    [
+        *RECORDS,
+        # what was said to the student before this step; null where the policy had stopped before
+        ("message", pa.string()),  # "" for nothing
+        ("tutor_failure", pa.string()),  # why nothing was said, where the tutor failed; else ""
+    ]
+)
+"""Columns of a run with a tutor, however silent."""
+
 
 def read_run(run: Path) -> JsonDict:
     """Return the configuration of a rollout; UsageError when the folder holds none."""
@@ -65,14 +76,15 @@ def shard_path(run: Path, index: int) -> Path:
     return run / "episodes" / f"part-{index:05d}.parquet"
 
 
-def encode_shard(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def encode_shard(rows: Sequence[Mapping[str, Any]], *, tutored: bool = False) -> bytes:
     """Return the file of one shard: the same rows give the same bytes.
 
-    Lone surrogates, which a policy may say and UTF-8 cannot hold, are stored as "?".
+    tutored: whether there was a tutor; without one the columns are RECORDS alone. Lone
+    surrogates, which a policy may say and UTF-8 cannot hold, are stored as "?".
     """
     sink = pa.BufferOutputStream()
     storable = [{name: _storable(value) for name, value in row.items()} for row in rows]
-    table = pa.Table.from_pylist(storable, schema=RECORDS)
+    table = pa.Table.from_pylist(storable, schema=TUTORED_RECORDS if tutored else RECORDS)
     pq.write_table(table, sink, compression="zstd")
     encoded: bytes = sink.getvalue().to_pybytes()
     return encoded
@@ -86,6 +98,11 @@ def write_shard(run: Path, index: int, shard: bytes) -> None:
 
 def _storable(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def columns_of(run: Path) -> pa.Schema:
+    """Return the columns of a run's table."""
+    return TUTORED_RECORDS if "tutor" in read_run(run) else RECORDS
 
 
 def is_finished(run: Path) -> bool:
@@ -105,7 +122,10 @@ def read_records(run: Path) -> pa.Table:
             f"{run} is unfinished: {missing} of {len(shards)} shards are missing; "
             "run the same `novicegym rollout` command again to complete it"
         )
-    return pa.concat_tables([RECORDS.empty_table(), *map(_read_shard, shards)])
+    schema = columns_of(run)
+    return pa.concat_tables(
+        [schema.empty_table(), *(_read_shard(shard, schema) for shard in shards)]
+    )
 
 
 def columns(
@@ -136,7 +156,7 @@ def count_played(run: Path) -> tuple[int, int]:
     trajectories = episodes = 0
     for index in range(read_run(run)["shards"]):
         # A trajectory is in one shard.
-        shard = _read_shard(shard_path(run, index))
+        shard = _read_shard(shard_path(run, index), RECORDS)
         trajectories += shard.group_by(["student_id", "assignment_id"]).aggregate([]).num_rows
         episodes += (
             shard.group_by(["student_id", "assignment_id", "position"]).aggregate([]).num_rows
@@ -144,9 +164,9 @@ def count_played(run: Path) -> tuple[int, int]:
     return trajectories, episodes
 
 
-def _read_shard(shard: Path) -> pa.Table:
+def _read_shard(shard: Path, schema: pa.Schema) -> pa.Table:
     try:
-        return pq.read_table(shard, schema=RECORDS)
+        return pq.read_table(shard, schema=schema)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(

@@ -7,6 +7,9 @@ the logged student herself would not be covered. Work is split into shards of co
 trajectories, written as they finish: a killed run, started again with the same command, goes on
 where it was and ends with the same bytes.
 
+With a tutor the student reads its messages, too; the runner and the table are the same, with two
+columns more (`novicegym.eval.records.TUTORED_RECORDS`).
+
 Covered: one process, batched policies, resumption. Not covered: several processes, which is
 `novicegym.eval.distributed`.
 """
@@ -18,9 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from novicegym.agents.base import Agent
+from novicegym.agents.base import Agent, require_listening
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course, Trajectory
+from novicegym.envs.episode import EpisodeRules
 from novicegym.errors import UsageError
 from novicegym.eval.episodes import PROTOCOLS, LocalDesk, RolloutProtocol, play_trajectories
 from novicegym.eval.records import encode_shard, shard_path, write_shard
@@ -42,25 +46,38 @@ def rollout(
     batch_size: int = 256,
     grader: Grader | None = None,
     progress: Callable[[int, int], None] | None = None,
+    tutor: Agent | None = None,
 ) -> Path:
     """Play `agent` from every start of `protocol` and write the records to `out`.
 
     seed: recorded; the agent was built with it. source: how the course was named and cut, so
     that a run can be told from another. batch_size: most dialogs given to the agent at once.
-    progress: called with (trajectories done, trajectories in all). Returns `out`.
-    Raises UsageError for a batch size below 1, a seed that does not fit its column, and a
-    folder that holds another run.
+    progress: called with (trajectories done, trajectories in all). tutor: speaks to the agent
+    after every submission. Returns `out`.
+    Raises UsageError for a batch size below 1, a seed that does not fit its column, a
+    folder that holds another run, and a tutor for an agent that does not listen.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1, got {batch_size}")
     grader = grader or shared_grader()
-    run = open_rollout(course, agent.name, out, protocol=protocol, seed=seed, source=source)
+    if tutor is not None:
+        require_listening(agent)
+    run = open_rollout(
+        course,
+        agent.name,
+        out,
+        protocol=protocol,
+        seed=seed,
+        source=source,
+        tutor=None if tutor is None else tutor.name,
+    )
     done, total = run.done(), len(course.trajectories)
     for shard in run.missing():
+        desk = LocalDesk(agent, batch_size)
         rows = play_trajectories(
-            course, shard.trajectories, LocalDesk(agent, batch_size), protocol, grader, run=run.told
+            course, shard.trajectories, desk, protocol, grader, run=run.told, tutor=tutor
         )
-        write_shard(out, shard.index, encode_shard(rows))
+        write_shard(out, shard.index, encode_shard(rows, tutored=tutor is not None))
         done += len(shard.trajectories)
         if progress is not None:
             progress(done, total)
@@ -111,8 +128,11 @@ def open_rollout(
     protocol: RolloutProtocol,
     seed: int,
     source: Mapping[str, object] | None,
+    tutor: str | None = None,
 ) -> Rollout:
     """Return the rollout of an agent, given by its name, in the folder `out`, which is made.
+
+    tutor: its name, where there is one.
 
     It is the same whoever plays it: one process may begin it and others go on. Raises UsageError
     for a seed that does not fit its column, and a folder that holds another run.
@@ -131,12 +151,22 @@ def open_rollout(
         "kind": "rollout",
         "source": dict(source or {}),
         "fingerprint": course_fingerprint(course),
-        "protocol": {"name": protocol.name, "min_position": protocol.min_position}
-        | asdict(protocol.rules),
+        "protocol": _told_of(protocol),
         "reward": "tiered",
         "trajectories": len(course.trajectories),
         "shards": shards,
         "versions": run_versions("gymnasium", "numpy", "pyarrow") | {"grader": GRADER_VERSION},
     }
+    if tutor is not None:
+        config["tutor"] = tutor
     open_run(out, config)
     return Rollout(course, out, told, shards)
+
+
+def _told_of(protocol: RolloutProtocol) -> dict[str, Any]:
+    """Return what run.json says of a protocol; a rule that came later is told where it holds."""
+    told = {"name": protocol.name, "min_position": protocol.min_position} | asdict(protocol.rules)
+    later = {name: told.pop(name) for name in ("past_log", "tutor_timeout")}
+    later["one_start"] = protocol.one_start
+    usual = asdict(EpisodeRules()) | {"one_start": False}
+    return told | {name: value for name, value in later.items() if value != usual[name]}

@@ -30,7 +30,7 @@ from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import render_feedback
 from novicegym.grading.grader import Grader, shared_grader
-from novicegym.rewards.base import Transition
+from novicegym.rewards.base import NoReward
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +82,12 @@ def simulate_course(
     playing = list(zip(seats, episodes, strict=True))
     while playing:
         completions = [_submission(seat, episode, process) for seat, episode in playing]
-        play([episode for _, episode in playing], completions, grader, _unrewarded)
+        play([episode for _, episode in playing], completions, grader, NoReward())
         playing = [(seat, episode) for seat, episode in playing if not episode.stop]
         if progress is not None:
             progress(len(seats) - len(playing), len(seats))
     logs = tuple(_logged(seat, episode) for seat, episode in zip(seats, episodes, strict=True))
     return Course("cs1", assignments, logs, synthetic=True)
-
-
-class _Unrewarded:
-    """Simulated students work for no reward."""
-
-    name = "none"
-    range = (0.0, 0.0)
-
-    def __call__(self, transition: Transition) -> float:
-        return 0.0
-
-
-_unrewarded = _Unrewarded()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import TypeAlias
 
-from novicegym.agents.similarity import CodeIndex
+from novicegym.courses.similarity import CodeIndex
 from novicegym.courses.syntax import same_ast
 from novicegym.eval.moves import GradedCode
 from novicegym.eval.style import Style, normalized, style_of

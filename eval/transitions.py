@@ -107,7 +107,7 @@ def edit_distances(
     rapidfuzz is not installed, and TooFewError where fewer than two students have a
     transition.
     """
-    distance = _distance()
+    distance = levenshtein()
     classes = len(EDIT_EDGES)
 
     def classify(move: Move) -> list[tuple[int, float]]:
@@ -152,7 +152,8 @@ def _sums(
     return len(place), sums
 
 
-def _distance() -> Callable[[str, str], float]:
+def levenshtein() -> Callable[[str, str], float]:
+    """Return the distance of two texts over the length of the longer; UsageError without it."""
     try:
         from rapidfuzz.distance import Levenshtein
     except ModuleNotFoundError:

@@ -16,3 +16,7 @@ register(
     entry_point="novicegym.envs.student:StudentEnv",
     vector_entry_point="novicegym.envs.vector:StudentVectorEnv",
 )
+register(
+    id="FalconCodeTutor-v0",
+    entry_point="novicegym.envs.tutor:TutorEnv",
+)

@@ -2,6 +2,7 @@
 
     NovicegymError
     ├── UsageError      the caller asked for something that does not exist or cannot be
+    │   └── EndpointError   of an API: a wrong key, an unknown model; whatever is asked
     ├── CourseError     bad data: names the file, the row and the field
     ├── GraderError     infrastructure: a worker died, the sandbox cannot start
     └── AgentError      infrastructure: a policy could not be asked
@@ -22,6 +23,10 @@ class NovicegymError(Exception):
 
 class UsageError(NovicegymError, ValueError):
     """A name, option or combination that does not exist."""
+
+
+class EndpointError(UsageError):
+    """An API does not know the caller's key or model, so no request to it can succeed."""
 
 
 class CourseError(NovicegymError, ValueError):

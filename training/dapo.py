@@ -4,6 +4,7 @@ TRL's GRPOTrainer optimises; `PrefixRollouts` is where its data come from. For e
 completions it begins one episode, samples, plays and adds up what the environment's own reward
 object says, and it replaces groups that teach nothing by groups of other prefixes (DAPO's dynamic
 sampling, which TRL lacks). The dataset that TRL sees holds nothing but the numbers of prefixes.
+Whether the policy is a student or a tutor is its chair's business (`chairs.py`).
 
 Decisions:
 - An advantage is a reward less its group's mean, not divided by the group's deviation: so in the
@@ -29,7 +30,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, pvariance
 from time import perf_counter
@@ -42,19 +43,16 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from novicegym.agents.generation import generate
-from novicegym.dialogs.serialize import Dialog, open_dialog
+from novicegym.dialogs.serialize import Dialog
 from novicegym.dialogs.tokens import DialogTokenizer
 from novicegym.dialogs.windows import fit_prompt
-from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
+from novicegym.envs.episode import Episode, Start
 from novicegym.errors import UsageError
-from novicegym.grading.grader import Grader
-from novicegym.rewards.base import Reward, Transition, make_reward
-from novicegym.rewards.tiered import TieredReward
+from novicegym.training.chairs import Chair
 from novicegym.training.fit import make_config
 from novicegym.training.models import LoadedModel
-from novicegym.training.recipes import DapoRecipe
+from novicegym.training.recipes import OnPolicyRecipe
 
-_TIERS = {"same_program": 2.0, "same_grade": 1.0, "other": 0.0, "no_compile": -1.0}
 _ROUNDING = 1e-6
 """Scores are sums of floats; a smaller difference is none."""
 
@@ -66,17 +64,16 @@ class LogMetric(Protocol):
 
 
 def make_dapo_trainer(
-    recipe: DapoRecipe,
+    recipe: OnPolicyRecipe,
     loaded: LoadedModel,
     starts: Sequence[Start],
     out: Path,
     *,
-    grader: Grader,
-    reward: Reward | None = None,
+    chair: Chair,
 ) -> GRPOTrainer:
     """Return the trainer; every start must have a logged next submission.
 
-    reward: any, in place of the one that the recipe names. Raises UsageError for an assignment
+    chair: with the recipe's horizon and format in its rules. Raises UsageError for an assignment
     whose prompt does not fit, for batches that do not hold whole groups, for fewer starts than
     one step takes, and for a sharded model.
     """
@@ -85,11 +82,7 @@ def make_dapo_trainer(
             f"batch_size {recipe.batch_size} x accumulation {recipe.accumulation} must be whole "
             f"groups of at least 2 completions, got group {recipe.group}"
         )
-    # The released code's reward has a term for length, by the longest there can be.
-    name = f"published:{recipe.completion}" if recipe.reward == "published" else recipe.reward
-    rollouts = PrefixRollouts(
-        recipe, loaded.dialogs, starts, grader=grader, reward=reward or make_reward(name)
-    )
+    rollouts = PrefixRollouts(recipe, loaded.dialogs, starts, chair)
     config: Any = make_config(
         GRPOConfig,
         recipe,
@@ -144,7 +137,7 @@ class Rollout:
     episode: Episode
     prompt: list[int]
     completion: list[int] = field(default_factory=list)
-    """Ids of the policy's turns, and between two of them those of the grader's answer."""
+    """Ids of the policy's turns, and between two of them those of what answers it."""
     own: list[int] = field(default_factory=list)
     """1 for the ids of `completion` that are the policy's, 0 for the others."""
     reward: float = 0.0
@@ -192,17 +185,12 @@ class PrefixRollouts:
 
     def __init__(
         self,
-        recipe: DapoRecipe,
+        recipe: OnPolicyRecipe,
         dialogs: DialogTokenizer,
         starts: Sequence[Start],
-        *,
-        grader: Grader,
-        reward: Reward,
+        chair: Chair,
     ) -> None:
-        self.recipe, self.dialogs, self.starts = recipe, dialogs, starts
-        self.rules = EpisodeRules(horizon=recipe.horizon, format=recipe.format)
-        self.grader = grader
-        self.reward = _WithTier(reward)
+        self.recipe, self.dialogs, self.starts, self.chair = recipe, dialogs, starts, chair
         # Room for a whole answer, and beyond the first for as many as half of the context holds.
         self.reserve = min(
             recipe.horizon * recipe.completion, max(recipe.completion, recipe.context // 2)
@@ -211,7 +199,7 @@ class PrefixRollouts:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         for assignment in {start.assignment.id: start.assignment for start in starts}.values():
             # Now, and not in the middle of a run.
-            self._window(open_dialog(assignment, self.rules.format), assignment.id)
+            self._window(chair.opening(assignment), assignment.id)
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
         """Return TRL's columns for `prompts`, the numbers of starts, each once per completion.
@@ -249,10 +237,10 @@ class PrefixRollouts:
         """
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 63)))
         self._seconds.clear()
-        self.reward.tiers.clear()
+        self.chair.open_batch(int(rng.spawn(1)[0].integers(1 << 31)))
         groups = self._play(numbers, model, generator)
         # Of the prefixes as they were drawn: resampling leaves out the easy and the hopeless.
-        self._metrics = _seen(groups, self.reward.tiers)
+        self._metrics = _seen(groups) | self.chair.seen()
         others = (n for n in rng.permutation(len(self.starts)).tolist() if n not in numbers)
         replaced = 0
         for _ in range(self.recipe.resamples):
@@ -274,16 +262,11 @@ class PrefixRollouts:
     ) -> list[list[Rollout]]:
         """Return a group of rollouts for each numbered start."""
         with self._timed("grading"):
-            episodes = begin([self.starts[n] for n in numbers], self.rules, self.grader)
+            episodes = self.chair.begin([self.starts[n] for n in numbers])
         groups = []
         for episode in episodes:
-            prompt = self._window(episode.dialog(), episode.start.assignment.id)
-            groups.append(
-                [
-                    Rollout(replace(episode, turns=[*episode.turns]), prompt)
-                    for _ in range(self.recipe.group)
-                ]
-            )
+            prompt = self._window(self.chair.dialog(episode), episode.start.assignment.id)
+            groups.append([Rollout(episode.copy(), prompt) for _ in range(self.recipe.group)])
         running = [rollout for group in groups for rollout in group]
         while running:
             self._step(running, model, generator)
@@ -295,7 +278,7 @@ class PrefixRollouts:
         return groups
 
     def _step(self, rollouts: Sequence[Rollout], model: Any, generator: torch.Generator) -> None:
-        """Let the policy submit once in each, in place."""
+        """Let the policy answer once in each, in place."""
         recipe = self.recipe
         with self._timed("generation"):
             generated = generate(
@@ -310,12 +293,10 @@ class PrefixRollouts:
             )
         turns = [list(one.ids) for one in generated]
         with self._timed("grading"):
-            rewards = play(
+            rewards = self.chair.play(
                 [rollout.episode for rollout in rollouts],
                 [self.dialogs.text(turn) for turn in turns],
-                self.grader,
-                self.reward,
-                completion_tokens=[len(turn) for turn in turns],
+                [len(turn) for turn in turns],
             )
         for rollout, turn, value in zip(rollouts, turns, rewards, strict=True):
             rollout.completion += turn
@@ -326,7 +307,7 @@ class PrefixRollouts:
 
     def _hear(self, rollout: Rollout) -> bool:
         """Append what comes before the policy's next turn; False when no room is left for one."""
-        dialog = rollout.episode.dialog()
+        dialog = self.chair.dialog(rollout.episode)
         said, answer = self.dialogs.encode(dialog)[-2:]
         asking = self.dialogs.prompt(dialog)[-self.dialogs.generation_prompt :]
         heard = [*said.ids[said.turn[1] :], *answer.ids, *asking]
@@ -350,29 +331,8 @@ class PrefixRollouts:
         self._seconds[what] += perf_counter() - began
 
 
-class _WithTier:
-    """A reward that keeps in which tier each of its transitions was, whatever it paid."""
-
-    def __init__(self, reward: Reward) -> None:
-        self._reward = reward
-        self._tier = reward if isinstance(reward, TieredReward) else TieredReward()
-        self.tiers: list[float] = []
-
-    @property
-    def name(self) -> str:
-        return self._reward.name
-
-    @property
-    def range(self) -> tuple[float, float]:
-        return self._reward.range
-
-    def __call__(self, transition: Transition) -> float:
-        self.tiers.append(self._tier(transition))
-        return self._reward(transition)
-
-
-def _seen(groups: Sequence[Sequence[Rollout]], tiers: Sequence[float]) -> dict[str, float]:
-    """Return what to log of groups and of the tiers of their submissions."""
+def _seen(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
+    """Return what to log of groups."""
     rollouts = [rollout for group in groups for rollout in group]
     return {
         "reward": fmean(rollout.reward for rollout in rollouts),
@@ -380,5 +340,4 @@ def _seen(groups: Sequence[Sequence[Rollout]], tiers: Sequence[float]) -> dict[s
         "group_variance": fmean(pvariance(one.score for one in group) for group in groups),
         "dull_groups": fmean(not teaches(group) for group in groups),
         "submissions": fmean(rollout.episode.step for rollout in rollouts),
-        **{f"tier/{name}": tiers.count(tier) / len(tiers) for name, tier in _TIERS.items()},
     }

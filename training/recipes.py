@@ -16,6 +16,7 @@ leaves open (batch, warm-up, weight decay) the published configuration, SPEC A5 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -35,6 +36,7 @@ from typing import (
 from novicegym.dialogs.serialize import CodeFormat, DialogFormat
 from novicegym.errors import UsageError, unknown_name
 from novicegym.grading.feedback import FeedbackLevel
+from novicegym.rewards.tutoring import DEFAULT_TUTOR_REWARD
 
 Adapter: TypeAlias = Literal["full", "lora", "qlora"]
 Backend: TypeAlias = Literal["transformers", "unsloth"]
@@ -148,10 +150,9 @@ class DpoRecipe(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DapoRecipe(Recipe):
-    """On-policy optimization in the environment (paper, section 4.3)."""
+class OnPolicyRecipe(Recipe):
+    """On-policy optimization in the environment, from either chair (paper, section 4.3)."""
 
-    stage: ClassVar[str] = "dapo"
     learning_rate: Annotated[float, "the highest"] = 1e-5
     batch_size: Annotated[int, "completions on a device at once"] = 8
     accumulation: Annotated[int, "batches a step"] = 1
@@ -161,7 +162,6 @@ class DapoRecipe(Recipe):
     completion: Annotated[int, "most tokens of a completion"] = 1024
     temperature: Annotated[float, "of sampling"] = 1.0
     top_p: Annotated[float, "of sampling; below 1 the importance ratio is of another policy"] = 1.0
-    reward: Annotated[str, "tiered (the paper's) or published (the released code's)"] = "tiered"
     clip_low: Annotated[float, "how far below 1 the importance ratio counts"] = 0.2
     clip_high: Annotated[float, "how far above 1 it counts"] = 0.28
     overlong: Annotated[float, "last share of `completion` in which length costs up to 1 point"] = (
@@ -171,9 +171,44 @@ class DapoRecipe(Recipe):
     horizon: Annotated[int, "submissions a rollout may make"] = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class DapoRecipe(OnPolicyRecipe):
+    """A student learns by submitting."""
+
+    stage: ClassVar[str] = "dapo"
+    reward: Annotated[str, "tiered (the paper's) or published (the released code's)"] = "tiered"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TutorSftRecipe(SftRecipe):
+    """From the tutor's chair: a model learns to say what another tutor says of logged states."""
+
+    stage: ClassVar[str] = "tutor-sft"
+    tutor: Annotated[str, "whose messages: a tutor of ours, or module:factory"] = "next_step"
+    positions: Annotated[int, "submissions drawn from each trajectory, a message to each"] = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TutorDapoRecipe(OnPolicyRecipe):
+    """From the tutor's chair: it learns from what a student does after its messages."""
+
+    stage: ClassVar[str] = "tutor-dapo"
+    completion: Annotated[int, "most tokens of a message"] = 256
+    horizon: Annotated[int, "messages a rollout may say"] = 1
+    student: Annotated[str, "who reads them and does not learn: an agent that listens"] = "novice"
+    tutor_reward: Annotated[str, "a tutor reward's name, or names and weights as JSON"] = (
+        json.dumps(dict(DEFAULT_TUTOR_REWARD))
+    )
+
+
 STAGES: dict[str, type[Recipe]] = {
-    recipe.stage: recipe for recipe in (BaseRecipe, SftRecipe, ParaRecipe, DpoRecipe, DapoRecipe)
+    recipe.stage: recipe
+    for recipe in (
+        *(BaseRecipe, SftRecipe, ParaRecipe, DpoRecipe, DapoRecipe),
+        *(TutorSftRecipe, TutorDapoRecipe),
+    )
 }
+"""Those of the tutor's chair are named for it, in files and on the command line alike."""
 
 
 def recipe_names() -> list[str]:

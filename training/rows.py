@@ -23,7 +23,7 @@ from itertools import accumulate, chain
 from typing import Any
 
 from novicegym.dialogs.tokens import DialogTokenizer
-from novicegym.dialogs.windows import fit_prompt, preamble_length
+from novicegym.dialogs.windows import fit_prompt, fit_window, preamble_length
 from novicegym.errors import UsageError
 from novicegym.training.logged import LoggedDialog
 
@@ -117,8 +117,11 @@ def _rows(
     one: LoggedDialog, dialogs: DialogTokenizer, context: int, overlap: float
 ) -> Iterator[Row | LeftOutTurn]:
     first = preamble_length(one.dialog)
-    fit_prompt(one.dialog[:first], context, dialogs, one.assignment_id)
-    messages = dialogs.encode(one.dialog)
+    opening = one.dialog[:first]
+    # A tutor's holds submissions, of which the oldest make room, as they do when it is asked.
+    kept = fit_window(opening, context, dialogs, reserve=context // 4)
+    kept = kept or fit_prompt(opening, context, dialogs, one.assignment_id)
+    messages = dialogs.encode([*kept.dialog, *one.dialog[first:]])
     offsets = [0, *accumulate(len(message.ids) for message in messages)]
     ids = list(chain.from_iterable(message.ids for message in messages))
     preamble = ids[: offsets[first]]

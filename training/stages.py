@@ -1,8 +1,9 @@
 """One command a stage: from a course's logs and a model to a trained artificial student.
 
 A stage holds out the students that the run it starts from held out, so that nobody who chooses a
-checkpoint was ever trained on, whatever part of the course the stage is given. Covered: base, sft,
-para, dpo, dapo. Not covered: rollouts of the result (`eval`).
+checkpoint was ever trained on, whatever part of the course the stage is given. Covered: base,
+sft, para, dpo, dapo, and from the tutor's chair sft and dapo. Not covered: rollouts of the result
+(`eval`).
 """
 
 from __future__ import annotations
@@ -18,33 +19,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from novicegym.agents.base import Agent, require_listening
 from novicegym.agents.model_files import (
     MODEL,
     ModelFiles,
     find_model,
     trained_format,
 )
+from novicegym.agents.registry import make_agent
+from novicegym.agents.tutors.language_model import NOTHING
+from novicegym.agents.tutors.registry import make_tutor
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course
 from novicegym.courses.selection import Selection
 from novicegym.courses.splits import take_students
 from novicegym.dialogs.serialize import open_dialog
+from novicegym.dialogs.tutoring import tutor_dialog
 from novicegym.dialogs.windows import fit_prompt
+from novicegym.envs.episode import EpisodeRules
 from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
 from novicegym.runs import open_run, read_config, write_atomically
+from novicegym.training.chairs import (
+    Chair,
+    StudentChair,
+    TutorChair,
+    read_reward,
+    read_tutor_reward,
+    tutor_rules,
+)
 from novicegym.training.logged import LoggedDialog, logged_dialogs, solution_dialogs
+from novicegym.training.prefixes import draw_prefixes
 from novicegym.training.processes import first_process_first, is_first_process
 from novicegym.training.provenance import git_revision, held_out_students, trained_on, versions
 from novicegym.training.recipes import (
     BaseRecipe,
     DapoRecipe,
     DpoRecipe,
+    OnPolicyRecipe,
     ParaRecipe,
     Recipe,
     SftRecipe,
+    TutorDapoRecipe,
+    TutorSftRecipe,
     to_json,
 )
+from novicegym.training.tutored import tutored_dialogs
 
 if TYPE_CHECKING:
     from novicegym.training.models import LoadedModel
@@ -63,6 +83,8 @@ class _Data:
     logged: Sequence[list[LoggedDialog]]
     """The dialogs of the students who train, and of those held out where they choose."""
     grader: Grader
+    other: Agent | None
+    """Who sits in the other chair, or is learnt from in the tutor's: see `_other_chair`."""
 
 
 def train(
@@ -119,9 +141,11 @@ def train(
     try:
         # What cannot be loaded and which assignments have no room is told before any grading.
         loaded = _load(recipe)
-        _require_room(recipe, loaded, training if isinstance(recipe, DapoRecipe) else course)
+        _require_room(recipe, loaded, training if isinstance(recipe, OnPolicyRecipe) else course)
+        grader = grader or shared_grader()
+        other = _other_chair(recipe, training, grader)
         with first_process_first():  # the others find its verdicts in the store
-            data = _read_logs(recipe, training, validation, grader or shared_grader(), bar)
+            data = _read_logs(recipe, loaded, training, validation, grader, other, bar)
         _fit(recipe, loaded, data, out, bar, resume)
     except Exception as error:
         if not begun and is_first_process() and _is_worthless(out, error):
@@ -182,14 +206,18 @@ def _is_worthless(out: Path, error: Exception) -> bool:
 
 def _require_room(recipe: Recipe, loaded: LoadedModel, course: Course) -> None:
     """Raise UsageError for an assignment of a trajectory that leaves no room in the context."""
-    reserve = recipe.completion if isinstance(recipe, DapoRecipe) else 0
+    reserve = recipe.completion if isinstance(recipe, OnPolicyRecipe) else 0
+    is_tutors = isinstance(recipe, TutorSftRecipe | TutorDapoRecipe)
     for name in dict.fromkeys(pick.assignment_id for pick in Selection.everything(course).picks):
-        opened = open_dialog(course.assignment(name), recipe.format)
+        assignment = course.assignment(name)
+        opened = open_dialog(assignment, recipe.format)
+        if is_tutors:
+            opened = tutor_dialog(assignment, [], [], recipe.format, 0)
         fit_prompt(opened, recipe.context, loaded.dialogs, name, reserve=reserve)
 
 
 def _require_both(recipe: Recipe, training: Course, validation: Course) -> None:
-    chooses = not isinstance(recipe, DapoRecipe)
+    chooses = not isinstance(recipe, OnPolicyRecipe)
     if training.trajectories and (validation.trajectories or not chooses):
         return
     there, missing = ("all", "others") if validation.trajectories else ("none", "some of them")
@@ -215,8 +243,26 @@ def _quieten() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the loader's threads warn else
 
 
+def _other_chair(recipe: Recipe, course: Course, grader: Grader) -> Agent | None:
+    """Return the student that a tutor learns with, or the tutor that one learns from."""
+    if isinstance(recipe, TutorDapoRecipe):
+        read_tutor_reward(recipe.tutor_reward)  # told now
+        student = make_agent(recipe.student, course, recipe.seed, grader=grader, fmt=recipe.format)
+        require_listening(student)
+        return student
+    if isinstance(recipe, TutorSftRecipe):
+        return make_tutor(recipe.tutor, course, recipe.seed, grader=grader)
+    return None
+
+
 def _read_logs(
-    recipe: Recipe, training: Course, validation: Course, grader: Grader, bar: Bar
+    recipe: Recipe,
+    loaded: LoadedModel,
+    training: Course,
+    validation: Course,
+    grader: Grader,
+    other: Agent | None,
+    bar: Bar,
 ) -> _Data:
     parts: list[list[LoggedDialog]] = []
     if isinstance(recipe, BaseRecipe):
@@ -243,10 +289,28 @@ def _read_logs(
             )
     else:
         # Episodes are played by those who train alone; no checkpoint is chosen.
-        for part in (training,) if isinstance(recipe, DapoRecipe) else (training, validation):
+        for part in (training,) if isinstance(recipe, OnPolicyRecipe) else (training, validation):
             with bar("grading") as progress:
-                parts.append(logged_dialogs(part, grader, recipe.format, progress=progress))
-    return _Data(training, parts, grader)
+                logged = logged_dialogs(part, grader, recipe.format, progress=progress)
+            if isinstance(recipe, TutorSftRecipe):
+                assert other is not None
+                starts = draw_prefixes(part, logged, positions=recipe.positions, seed=recipe.seed)
+                with bar(f"asking {other.name}") as progress:
+                    logged = tutored_dialogs(
+                        starts,
+                        other,
+                        grader,
+                        recipe.format,
+                        silence=_silence(loaded),
+                        progress=progress,
+                    )
+            parts.append(logged)
+    return _Data(training, parts, grader, other)
+
+
+def _silence(loaded: LoadedModel) -> str:
+    """Return what the model says for nothing; `agents.tutors.language_model` reads it so."""
+    return "" if loaded.dialogs.takes_empty_turns else NOTHING
 
 
 def _make_trainer(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
@@ -254,7 +318,7 @@ def _make_trainer(recipe: Recipe, loaded: LoadedModel, data: _Data, out: Path) -
         return _supervised(recipe, loaded, data, out)
     if isinstance(recipe, DpoRecipe):
         return _preference(recipe, loaded, data, out)
-    assert isinstance(recipe, DapoRecipe)
+    assert isinstance(recipe, OnPolicyRecipe)
     return _on_policy(recipe, loaded, data, out)
 
 
@@ -287,15 +351,31 @@ def _preference(recipe: DpoRecipe, loaded: LoadedModel, data: _Data, out: Path) 
     return make_dpo_trainer(recipe, loaded, training.rows, validation.rows, out)
 
 
-def _on_policy(recipe: DapoRecipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
+def _on_policy(recipe: OnPolicyRecipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
     from novicegym.training.dapo import make_dapo_trainer
-    from novicegym.training.prefixes import draw_prefixes
 
     starts = draw_prefixes(
         data.training, data.logged[0], positions=recipe.positions, seed=recipe.seed
     )
     _tell(out, training={"prefixes": len(starts)})
-    return make_dapo_trainer(recipe, loaded, starts, out, grader=data.grader)
+    return make_dapo_trainer(recipe, loaded, starts, out, chair=_chair(recipe, loaded, data))
+
+
+def _chair(recipe: OnPolicyRecipe, loaded: LoadedModel, data: _Data) -> Chair:
+    if isinstance(recipe, TutorDapoRecipe):
+        assert data.other is not None
+        return TutorChair(
+            data.other,
+            read_tutor_reward(recipe.tutor_reward),
+            tutor_rules(recipe.horizon, recipe.format),
+            data.grader,
+            data.training,
+            silence=_silence(loaded),
+        )
+    assert isinstance(recipe, DapoRecipe)
+    reward = read_reward(recipe.reward, recipe.completion)
+    rules = EpisodeRules(horizon=recipe.horizon, format=recipe.format)
+    return StudentChair(reward, rules, data.grader)
 
 
 def _for_both(

@@ -5,7 +5,7 @@ Read: `DatasetMetadata.csv`, `MainTable.csv`, and the code states as a table
 
 - Submissions are the `Submit` events, and those of `Run.Program` and `Compile` that `events`
   names. An `X-HintRequest` holds the code at the request, not an attempt, so it never is one;
-  it is left out and counted, as all other events are.
+  it is left out and counted, as all other events are (`readers.hint_requests` reads those).
 - Grade: `Score` (0 to `grade_scale`) where there is one, else `Correct` (TRUE/FALSE/NA or
   1/0); each also under an `X-` name.
 - Order: `Order` where there is such a column, else `ServerTimestamp`, else `ClientTimestamp`.
@@ -43,6 +43,7 @@ METADATA = "DatasetMetadata.csv"
 CODE_STATES = "CodeStates/CodeStates.csv"
 DEFAULT_TESTS = "assignments.json"
 OPTIONAL_EVENTS = ("Run.Program", "Compile")
+HINT_REQUEST = "X-HintRequest"
 
 _TIMES = ("ServerTimestamp", "ClientTimestamp")
 _PROBLEMS = ("ProblemID", "AssignmentID")
@@ -66,17 +67,24 @@ def read_progsnap2(
         events: Event types that are submissions beside Submit: Run.Program, Compile.
         grade_scale: The full mark of `Score`.
     """
+    return read_events(
+        path, intake, submission_events(events), tests=tests, grade_scale=grade_scale
+    )
+
+
+def read_events(
+    path: str,
+    intake: Intake,
+    kept: Collection[str],
+    *,
+    tests: str | os.PathLike[str] | None,
+    grade_scale: float,
+) -> tuple[str, dict[str, Assignment]]:
+    """As `read_progsnap2`, but keep the event types `kept`, whatever they are.
+
+    A row that is kept and is a HINT_REQUEST has no grade, and the event type for its feedback.
+    """
     check_grade_scale(grade_scale)
-    if isinstance(events, str):
-        events = (events,)
-    for event in events:
-        if event == "X-HintRequest":
-            raise UsageError(
-                "X-HintRequest is not an attempt (the code at a request for a hint) and cannot "
-                f"be a submission; events may hold {', '.join(OPTIONAL_EVENTS)}"
-            )
-        if event not in (*OPTIONAL_EVENTS, "Submit"):
-            raise unknown_name("event type", event, OPTIONAL_EVENTS)
     if not Path(path).exists():
         raise UsageError(f"no ProgSnap2 data set at {path}: no such directory or zip")
     archive = Archive(Path(path))
@@ -85,7 +93,7 @@ def read_progsnap2(
     name = archive.label(MAIN_TABLE)
     with archive.open(MAIN_TABLE) as stream:
         table = read_table(name, MAIN_TABLE, stream)
-        main = _MainTable(table, {"Submit", *events}, assignments, states, intake, grade_scale)
+        main = _MainTable(table, set(kept), assignments, states, intake, grade_scale)
         for record in table.rows:
             try:
                 main.take(record)
@@ -97,6 +105,21 @@ def read_progsnap2(
             f"give events={sorted(main.could_keep)} to take these for submissions"
         )
     return Path(path).stem, assignments
+
+
+def submission_events(events: Collection[str]) -> set[str]:
+    """Return the event types that are submissions; UsageError for one that cannot be."""
+    if isinstance(events, str):
+        events = (events,)
+    for event in events:
+        if event == HINT_REQUEST:
+            raise UsageError(
+                f"{HINT_REQUEST} is not an attempt (the code at a request for a hint) and cannot "
+                f"be a submission; events may hold {', '.join(OPTIONAL_EVENTS)}"
+            )
+        if event not in (*OPTIONAL_EVENTS, "Submit"):
+            raise unknown_name("event type", event, OPTIONAL_EVENTS)
+    return {"Submit", *events}
 
 
 class _MainTable:
@@ -143,6 +166,7 @@ class _MainTable:
             self._intake.leave_out("assignment without tests", problem, (student, problem))
             return
         place, at = read_place(record, self._order, self._time)
+        asks = event == HINT_REQUEST
         self._intake.keep(
             student=student,
             assignment=problem,
@@ -150,7 +174,9 @@ class _MainTable:
             term=record.get(self._term, as_text) if self._term and record.has(self._term) else None,
             order=place,
             at=at,
-            grade=self._grade(record),
+            # What a log says of the code at a request was not told to the student.
+            grade=None if asks else self._grade(record),
+            feedback=event if asks else None,
         )
         self.kept += 1
 

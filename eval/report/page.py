@@ -1,4 +1,4 @@
-"""The report as one HTML page that loads nothing from anywhere.
+"""Reports as HTML pages, each a single file that loads nothing from anywhere.
 
 What students, models and courses wrote is hostile: the template escapes all of it, and the
 programs of the trajectory browser are JSON in a data block, which the page's one script puts into
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -27,32 +27,19 @@ TELLS = 10
 
 def render_page(report: Report, browser: Mapping[str, Any]) -> str:
     """Return the page. browser: what `browser_data` gave. The same input gives the same text."""
-    import jinja2
     from markupsafe import Markup
 
-    sources = {name: _source(name) for name in ("template.html", "style.css", "browser.js")}
-    environment = jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.DictLoader({"page": sources["template.html"]}),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Its filter `tojson` escapes <, > and &: no text can end the element that holds it.
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    environment.filters |= {"shown": shown, "p": shown_p}
     figures = {
         name: [Markup(panel) for panel in panels] for name, panels in page_figures(report).items()
     }
     rows, columns = shown_outcomes(report)
-    return environment.get_template("page").render(
+    return render_template(
+        "template.html",
+        script="browser.js",
         report=report,
         summary=summarize_report(report),
         browser=browser,
         figures=figures,
-        style=Markup(sources["style.css"]),
-        script=Markup(sources["browser.js"]),
-        policy=_policy(sources),
         main_columns=list(zip(SHOWN, HEADINGS, strict=True)),
         is_best=is_best,
         compared=COMPARED,
@@ -66,22 +53,49 @@ def render_page(report: Report, browser: Mapping[str, Any]) -> str:
     )
 
 
+def render_template(
+    name: str, *, styles: Sequence[str] = ("style.css",), script: str | None = None, **values: Any
+) -> str:
+    """Return the page of a template of this folder, which gets `style`, `script` and `policy`.
+
+    styles: files, put together into one style sheet. script: a file; None for a page without one.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.DictLoader({one: _source(one) for one in (name, "macros.html")}),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Its filter `tojson` escapes <, > and &: no text can end the element that holds it.
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.filters |= {"shown": shown, "p": shown_p}
+    style = "".join(map(_source, styles))
+    code = "" if script is None else _source(script)
+    return environment.get_template(name).render(
+        style=Markup(style), script=Markup(code), policy=_policy(style, code), **values
+    )
+
+
 def _source(name: str) -> str:
     return (files(__package__) / name).read_text("utf-8")
 
 
-def _policy(sources: Mapping[str, str]) -> str:
+def _policy(style: str, script: str) -> str:
     """Return the Content-Security-Policy under which the page runs."""
 
-    def hashed(name: str) -> str:
-        digest = hashlib.sha256(sources[name].encode()).digest()
+    def hashed(source: str) -> str:
+        digest = hashlib.sha256(source.encode()).digest()
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {hashed('browser.js')}",
-            f"style-src {hashed('style.css')}",
+            *([f"script-src {hashed(script)}"] if script else []),
+            f"style-src {hashed(style)}",
             "style-src-attr 'unsafe-inline'",
             "img-src data:",
             "base-uri 'none'",

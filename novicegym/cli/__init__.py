@@ -21,11 +21,13 @@ from novicegym.cli import (
     demo,
     grade,
     model,
+    play,
     report,
     rollout,
     sandbox,
     table,
     train,
+    tutor,
 )
 from novicegym.errors import AgentError, GraderError, NovicegymError
 
@@ -69,12 +71,14 @@ app.add_typer(course.app, name="course")
 app.add_typer(model.app, name="model")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(cache.app, name="cache")
+app.add_typer(tutor.app, name="tutor")
 app.command("grade")(grade.grade)
 app.command("rollout")(rollout.rollout)
 app.command("table")(table.table)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)
+app.command("play")(play.play)
 app.command("demo")(demo.demo)
 
 

@@ -119,6 +119,15 @@ Split = Annotated[
 Feedback = Annotated[
     str, typer.Option(help="How much the grader says: none (PARA), grade, summary or full.")
 ]
+TutorTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long a tutor may take over a batch of messages; then its students go on without "
+        "any, and until that call ends it is not asked again (default: as long as it takes).",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 

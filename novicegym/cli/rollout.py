@@ -19,6 +19,7 @@ from novicegym.cli.options import (
     CourseOption,
     Feedback,
     LogOptions,
+    TutorTimeout,
     progress_bar,
     take_splits,
     takes_logs,
@@ -58,8 +59,21 @@ def rollout(
         ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="paper: from every t > 2; published: from every t > 0.")
+        str,
+        typer.Option(
+            help="paper: from every t > 2; published: from every t > 0; trial: from one t > 0 of "
+            "each trajectory, and on where its log ends."
+        ),
     ] = "paper",
+    tutor: Annotated[
+        str | None,
+        typer.Option(
+            help="Who speaks to the agent after each submission: silent, feedback, next_step, "
+            "bug_hint, solution, a language model, or MODULE:FACTORY (default: nobody).",
+            show_default=False,
+        ),
+    ] = None,
+    tutor_timeout: TutorTimeout = None,
     feedback: Feedback = "full",
     code_format: Annotated[
         str, typer.Option(help="code: whole programs; dual: diffs for small edits.")
@@ -120,14 +134,12 @@ def rollout(
     from novicegym.eval.rollouts import SHARD_TRAJECTORIES
 
     check_sampling(agent, temperature, top_p)
+    if tutor is None and tutor_timeout is not None:
+        raise UsageError("--tutor-timeout goes with --tutor")
     # It refuses names that do not exist.
     fmt = DialogFormat(code=code_format, feedback=feedback)  # type: ignore[arg-type]
-    rules = make_protocol(protocol, fmt)
-    cluster = None
-    if on_ray:
-        cluster = Cluster(address, env_workers, model_replicas)
-    elif (address, env_workers, model_replicas) != (None, None, None):
-        raise UsageError("--address, --env-workers and --model-replicas go with --ray")
+    rules = with_tutor_timeout(make_protocol(protocol, fmt), tutor_timeout)
+    cluster = cluster_of(on_ray, address, env_workers, model_replicas)
     whole = replace(logs, split=None).open(course)
     played = take_splits(whole, logs.split)
     if on_ray and 1 < len(played.trajectories) <= SHARD_TRAJECTORIES:
@@ -135,7 +147,7 @@ def rollout(
             f"{len(played.trajectories)} trajectories are one shard, which one process plays: "
             "Ray makes it no faster"
         )
-    _warn_of_trained_on(agent, played)
+    warn_of_trained_on(agent, played)
     play_agent(
         played,
         take_splits(whole, learn_from),
@@ -148,6 +160,7 @@ def rollout(
         cluster=cluster,
         temperature=temperature,
         top_p=top_p,
+        tutor=tutor,
     )
     trajectories, episodes = count_played(out)
     short = len(played.trajectories) - trajectories
@@ -167,6 +180,22 @@ class Cluster:
     model_replicas: int | None
 
 
+def cluster_of(
+    on_ray: bool, address: str | None, env_workers: int | None, model_replicas: int | None
+) -> Cluster | None:
+    """Return where the options of a command say that Ray plays; None for this process."""
+    if on_ray:
+        return Cluster(address, env_workers, model_replicas)
+    if (address, env_workers, model_replicas) != (None, None, None):
+        raise UsageError("--address, --env-workers and --model-replicas go with --ray")
+    return None
+
+
+def with_tutor_timeout(protocol: RolloutProtocol, seconds: float | None) -> RolloutProtocol:
+    """Return the protocol under which a tutor has so long for a batch of messages."""
+    return replace(protocol, rules=replace(protocol.rules, tutor_timeout=seconds))
+
+
 def play_agent(
     played: Course,
     pool: Course,
@@ -179,11 +208,18 @@ def play_agent(
     cluster: Cluster | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    tutor: str | None = None,
+    made: Agent | None = None,
 ) -> None:
-    """Roll an agent out into `out`, with a progress bar; complete what an earlier run left."""
+    """Roll an agent out into `out`, with a progress bar; complete what an earlier run left.
+
+    tutor: who speaks to it, as `make_tutor` takes it. made: the agent, where there is one already
+    that is the same; Ray makes its own.
+    """
     from novicegym.agents.api_usage import usage_kept
     from novicegym.agents.openai import OpenAIAgent
     from novicegym.agents.registry import is_language_model, make_agent
+    from novicegym.agents.tutors.registry import make_tutor
     from novicegym.courses.fingerprint import course_fingerprint
     from novicegym.eval.records import is_finished
     from novicegym.eval.rollouts import rollout as play_rollout
@@ -212,7 +248,15 @@ def play_agent(
     }
     if is_language_model(agent):
         told["decoding"] = {"temperature": temperature, "top_p": top_p}
-    with progress_bar(agent) as update, ExitStack() as opened:
+    teach: Callable[[], Agent] | None = None
+    if tutor is not None:
+        require_playable(tutor, cluster)
+        teach = partial(make_tutor, tutor, pool, seed=seed)
+        told |= {"tutor": tutor, "tutor_code": _own_code(tutor)}
+    with (
+        progress_bar(agent if tutor is None else f"{agent}, {tutor}") as update,
+        ExitStack() as opened,
+    ):
         settings: dict[str, Any] = {
             "protocol": protocol,
             "seed": seed,
@@ -221,15 +265,22 @@ def play_agent(
             "progress": update,
         }
         # Made here whoever plays, to tell how it asks: it holds no model.
-        behind_api = make() if _is_behind_api(agent) else None
+        behind_api = (made or make()) if _is_behind_api(agent) else None
         if isinstance(behind_api, OpenAIAgent):
             told["endpoint"] = behind_api.settings
             if cluster is None:
                 opened.enter_context(usage_kept(behind_api, out / "usage.json"))
             else:
                 ERR.print("on Ray, what is asked of an API is not counted: no usage.json")
+        taught = None if teach is None else teach()
+        tutor_model = None if taught is None else _behind(taught)
+        if teach is not None and isinstance(tutor_model, OpenAIAgent):
+            told["tutor_endpoint"] = tutor_model.settings
+            teach = partial(_make_as_recorded, teach, tutor_model.settings)
+            if cluster is None:
+                opened.enter_context(usage_kept(tutor_model, out / "tutor_usage.json"))
         if cluster is None:
-            play_rollout(played, behind_api or make(), out, **settings)
+            play_rollout(played, behind_api or made or make(), out, tutor=taught, **settings)
         else:
             from novicegym.eval.distributed import rollout_on_ray
 
@@ -245,16 +296,37 @@ def play_agent(
                 env_workers=cluster.env_workers,
                 model_replicas=replicas,
                 address=cluster.address,
+                make_tutor=teach,
                 **settings,
             )
     if was_finished:
         ERR.print(f"{out} was complete: nothing was played; delete it to play again")
 
 
+def require_playable(tutor: str, cluster: Cluster | None) -> None:
+    """Raise UsageError for a tutor that does not exist, or is not for where it is to play."""
+    from novicegym.agents.registry import WITH_FILES, require_known
+    from novicegym.agents.tutors.registry import TUTORS
+
+    require_known("tutor", tutor, TUTORS)
+    if cluster is not None and tutor.partition(":")[0] in WITH_FILES:
+        raise UsageError(
+            f"tutor {tutor!r} is a local model, of which every env worker on Ray would load a copy "
+            "without a GPU; play it without --ray"
+        )
+
+
+def _behind(agent: Agent) -> Agent:
+    """Return the language model that speaks for a tutor, else the agent itself."""
+    from novicegym.agents.tutors.language_model import LanguageModelTutor
+
+    return agent.model if isinstance(agent, LanguageModelTutor) else agent
+
+
 def _make_as_recorded(make: Callable[[], Agent], recorded: Mapping[str, Any]) -> Agent:
     """Make an agent behind an API on another machine, if that asks as run.json says."""
     agent = make()
-    settings = agent.settings  # type: ignore[attr-defined]
+    settings = _behind(agent).settings  # type: ignore[attr-defined]
     changed = sorted(key for key in recorded if settings.get(key) != recorded[key])
     if changed:
         raise UsageError(
@@ -268,7 +340,7 @@ def _is_behind_api(agent: str) -> bool:
     return agent.startswith("openai:")
 
 
-def _warn_of_trained_on(agent: str, played: Course) -> None:
+def warn_of_trained_on(agent: str, played: Course) -> None:
     """Say so when a model is to sit in for students whose logs it has learnt."""
     from novicegym.agents.model_files import find_model
     from novicegym.agents.registry import WITH_FILES

@@ -61,6 +61,41 @@ def train(
             help="One value over the recipe's, repeatable: learning_rate=5e-5. --show lists all.",
         ),
     ] = None,
+    chair: Annotated[
+        str,
+        typer.Option(
+            "--chair",
+            help="Who is trained: student, or tutor (sft: on a tutor's messages; dapo: with a "
+            "student who reads its own).",
+        ),
+    ] = "student",
+    tutor: Annotated[
+        str | None,
+        typer.Option(
+            "--tutor",
+            help="With --chair tutor, sft: whose messages are learnt (default: the recipe's).",
+            show_default=False,
+        ),
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(
+            "--student",
+            help="With --chair tutor, dapo: the agent that reads the messages; it does not "
+            "learn (default: the recipe's).",
+            show_default=False,
+        ),
+    ] = None,
+    tutor_reward: Annotated[
+        str | None,
+        typer.Option(
+            "--tutor-reward",
+            metavar="SPEC",
+            help="With --chair tutor, dapo: a name, or names and weights as JSON (default: the "
+            "recipe's).",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
     ] = False,
@@ -70,7 +105,7 @@ def train(
     course: CourseOption = "cs1",
     logs: LogOptions,
 ) -> None:
-    """Train an artificial student, one stage after another.
+    """Train an artificial student, one stage after another, or a tutor.
 
     A chain on two CPU cores:
 
@@ -83,6 +118,12 @@ def train(
         novicegym train dpo -r tiny --split 'term:Fall 2024' -m runs/sft -o runs/dpo
 
         novicegym rollout --agent hf:runs/dpo --split 'term:Spring 2025' --out runs/dpo-rollout
+
+    A tutor, from any model:
+
+        novicegym train sft --chair tutor --tutor next_step -r tiny -m runs/base -o runs/t-sft
+
+        novicegym train dapo --chair tutor --student novice -r tiny -m runs/t-sft -o runs/tutor
     """
     from novicegym.errors import UsageError
     from novicegym.training.recipes import explain, read_recipe
@@ -90,7 +131,21 @@ def train(
     values = pairs("--set", over)
     if model is not None:
         values["model"] = model
-    wanted = read_recipe(stage, recipe, values)
+    name = _stage_of(stage, chair)
+    others = {
+        "tutor": (tutor, "sft"),
+        "student": (student, "dapo"),
+        "tutor_reward": (tutor_reward, "dapo"),
+    }
+    for key, (value, own) in others.items():
+        if value is not None:
+            if name != f"tutor-{own}":
+                raise UsageError(
+                    f"--{key.replace('_', '-')} is for {own} from the tutor's chair: "
+                    f"`novicegym train {own} --chair tutor`"
+                )
+            values[key] = value
+    wanted = read_recipe(name, recipe, values)
     if show:
         grid = Grid("key", "value", "what it is")
         for name, value, meaning in explain(wanted):
@@ -114,4 +169,19 @@ def train(
     if is_first_process():
         for line in summarize(out):
             ERR.print(line)
-        ERR.print(f"the model is in {trained}; try it: novicegym rollout --agent hf:{out} ...")
+        play = "tutor compare silent" if chair == "tutor" else "rollout --agent"
+        ERR.print(f"the model is in {trained}; try it: novicegym {play} hf:{out} ...")
+
+
+def _stage_of(stage: str, chair: str) -> str:
+    """Return the recipe's name for a stage; UsageError for a chair that it cannot be run from."""
+    from novicegym.errors import UsageError, unknown_name
+    from novicegym.training.recipes import STAGES
+
+    if chair == "student":
+        return stage
+    if chair != "tutor":
+        raise unknown_name("chair", chair, ("student", "tutor"))
+    if f"tutor-{stage}" not in STAGES:
+        raise UsageError(f"a tutor is trained by sft and then by dapo, got stage {stage!r}")
+    return f"tutor-{stage}"

@@ -28,7 +28,7 @@ from novicegym.agents.registry import make_agent
 from novicegym.agents.response_cache import Answer, cache_key, default_cache, open_cache
 from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.serialize import Dialog, DialogFormat
-from novicegym.errors import AgentError, UsageError
+from novicegym.errors import AgentError, EndpointError, UsageError
 from novicegym.eval.records import read_records
 from novicegym.eval.rollouts import rollout
 
@@ -172,7 +172,7 @@ PERMANENT = {
 def test_a_mistake_of_the_user_is_told_at_once(server, seat, options, message) -> None:
     if "base_url" in options:
         options = {"base_url": server.url.removesuffix("/v1") + options["base_url"]}
-    with pytest.raises(UsageError, match=message) as raised:
+    with pytest.raises(EndpointError, match=message) as raised:
         ask(seat(**options), "x")
     assert len(server.received) == 1
     assert "sk-wrong-key" not in str(raised.value)

@@ -45,6 +45,21 @@ def test_show_explains_a_stages_recipe_and_does_nothing(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [chain]
 
 
+def test_the_tutors_chair_has_recipes_of_its_own() -> None:
+    flags = ("--chair", "tutor", "-r", "tiny", "--show")
+    sft = run("sft", *flags, "--tutor", "bug_hint").stdout
+    dapo = run("dapo", *flags, "--student", "hf:runs/sft", "--tutor-reward", "gain").stdout
+    values = [
+        {row[0]: row[1] for row in ([c.strip() for c in line.split("│")[1:-1]] for line in lines)
+         if len(row) == 3}
+        for lines in (sft.splitlines(), dapo.splitlines())
+    ]  # fmt: skip
+    assert values[0]["tutor"] == "bug_hint"
+    assert (values[1]["student"], values[1]["tutor_reward"]) == ("hf:runs/sft", "gain")
+    assert values[1]["completion"] == "64"
+    assert not {"reward", "tutor"} & values[1].keys()
+
+
 def test_show_needs_no_extra() -> None:
     code = (
         "import sys\n"
@@ -70,6 +85,13 @@ def test_show_needs_no_extra() -> None:
         ),
         (("dpo", "--set", "beta=much", "--show"), "--set: beta is a number, got 'much'"),
         (("sft", "-o", "OUT", "-m", "OUT/none"), "there is no model directory"),
+        (("sft", "--chair", "tutr", "--show"), "unknown chair 'tutr'. Did you mean 'tutor'?"),
+        (("dpo", "--chair", "tutor", "--show"), "a tutor is trained by sft and then by dapo"),
+        (("sft", "--tutor", "silent", "--show"), "--tutor is for sft from the tutor's chair"),
+        (
+            ("sft", "--chair", "tutor", "--student", "novice", "--show"),
+            "--student is for dapo from the tutor's chair",
+        ),
         (("sft", "-o", "OUT", "-r", "tiny"), "the recipe names no model to start from: --model"),
         (("para", "--set", "feedback=full", "--show"), "feedback is one of none; got 'full'"),
     ],

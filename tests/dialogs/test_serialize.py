@@ -95,7 +95,7 @@ def test_any_feedback_text_comes_back(turns: list[tuple[str, str]], fmt: DialogF
     for code, feedback in turns:
         dialog += [assistant_message(code, previous, fmt), {"role": "user", "content": feedback}]
         previous = code
-    assert parse_dialog(dialog, fmt) == turns
+    assert parse_dialog(dialog, fmt) == [Turn(*turn) for turn in turns]
 
 
 def test_a_dialog_is_system_then_assignment_then_submission_and_feedback_in_turn() -> None:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novicegym.dialogs.serialize import Dialog, Message
+from novicegym.courses.model import Course
+from novicegym.dialogs.serialize import Dialog, DialogFormat, Message, assignment_text
+from novicegym.dialogs.tutoring import tutor_dialog
 from novicegym.dialogs.windows import (
     MessageCounter,
     TemplateCounter,
@@ -22,6 +24,7 @@ from novicegym.dialogs.windows import (
     prefix_windows,
 )
 from novicegym.errors import UsageError
+from novicegym.grading.grader import Grader
 
 # Special tokens are never merged with text; within text, line breaks and spaces merge as in BPE.
 TOKEN = re.compile(r"<\|\w+\|>|</?think>| ?[A-Za-z]+|\d|\s+|[^\sA-Za-z\d]+?")
@@ -297,6 +300,28 @@ def test_feedback_goes_with_its_submission() -> None:
         4,
         ["system", "user", "assistant"],
     )
+
+
+def test_of_a_tutors_dialog_the_submissions_before_it_came_go_first(
+    small_course: Course, grader: Grader
+) -> None:
+    assignment = small_course.assignments["add"]
+    codes = [one.code for one in small_course.trajectories[0].submissions[:4]]
+    turns = [(code, grader.grade(assignment, code)) for code in codes]
+    dialog = tutor_dialog(assignment, turns, ["", "", "Look at line 2.", ""], DialogFormat(), 3)
+    counter = MessageCounter(lambda message: len(message["content"]))
+    whole = counter.measure(dialog)
+    numbers = []
+    for budget in range(whole, 0, -10):
+        window = fit_window(dialog, budget, counter)
+        if window is None:
+            break
+        assert window.tokens == counter.measure(window.dialog) <= budget
+        assert window.dialog[1]["content"].startswith(assignment_text(assignment))
+        shown = "".join(message["content"] for message in window.dialog)
+        numbers.append("".join(re.findall(r"Submission (\d):", shown)))
+    assert list(dict.fromkeys(numbers)) == ["1234", "234", "34", "4", ""]
+    assert fit_window(dialog, whole, counter) == Window(dialog, 2, 0, whole)
 
 
 def test_reserve_and_generation_prompt_count_against_the_budget() -> None:

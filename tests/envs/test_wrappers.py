@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gymnasium as gym
 import pytest
 
@@ -53,3 +55,17 @@ def test_wrapped_spec_round_trips_through_json() -> None:
     assert env.spec is not None
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
     assert again.reset(seed=2) == env.reset(seed=2)
+
+
+def test_a_tutors_message_stays_at_every_level_of_feedback(
+    small_course: Course, grader: Grader
+) -> None:
+    class Tutor:
+        name = "test"
+
+        def act(self, dialogs: Sequence[object], infos: object) -> list[str]:
+            return ["Look at line 2."] * len(dialogs)
+
+    env = FeedbackDetail(StudentEnv(small_course, grader=grader, tutor=Tutor()), "none")
+    dialog, _ = env.reset(options=START)
+    assert dialog[-1]["content"] == "Submitted.\n\n```tutor\nLook at line 2.\n```"

@@ -106,6 +106,38 @@ def test_any_number_of_processes_writes_the_same_bytes(
     assert seen[-1] == (48, 48)
 
 
+class Whispers:
+    """A tutor that fails with every fourth student."""
+
+    name = "whispers"
+
+    def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
+        if any(info["student_id"].endswith("4") for info in infos):
+            raise ConnectionError("the line is dead")
+        return [f"{info['student_id']} at {info['step']}" for info in infos]
+
+
+class Deaf(Mutter):
+    listens = False
+
+
+@pytest.mark.parametrize("replicas", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_with_a_tutor_the_records_are_those_of_one_process(
+    replicas: int, course: Course, cluster: Any, tmp_path: Path
+) -> None:
+    trial = make_protocol("trial")
+    here = rollout(course, Mutter(), tmp_path / "here", protocol=trial, tutor=Whispers())
+    there = tmp_path / "there"
+    settings: dict[str, Any] = {"protocol": trial, "env_workers": 2, "model_replicas": replicas}
+    with pytest.raises(UsageError, match="does not listen"):
+        rollout_on_ray(course, Deaf, there, make_tutor=Whispers, **settings)
+    rollout_on_ray(course, Mutter, there, make_tutor=Whispers, **settings)
+    assert files(there) == files(here)
+    said = read_records(there).column("message").to_pylist()
+    failed = read_records(there).column("tutor_failure").to_pylist()
+    assert {"ann0 at 0", "ConnectionError: the line is dead"} <= {*said, *failed}
+
+
 def pids(what: str) -> set[int]:
     """The processes that run a task or an actor."""
     found = set()

@@ -94,6 +94,8 @@ SHORT = (
     ("openai:", None),  # tests/cli/test_rollout_api.py
     ("pip install", None),
     ("novicegym report runs/", None),  # of other commands' runs; evaluation.md has one that is run
+    ("novicegym tutor compare", "--n 6 --episodes 2 --samples 200 --split trajectories:60"),
+    ("novicegym play", "--out play < /dev/null"),
     ("--ray", "--split trajectories:40"),
     ("novicegym train dapo", "--split trajectories:10 --set epochs=0.1 --set completion=16"),
     ("novicegym train", "--split trajectories:10 --set epochs=0.1 --set context=1024"),

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "courses": set(),
     "grading": {"courses"},
     "dialogs": {"courses", "grading.verdict", "grading.feedback"},
-    "rewards": {"courses", "grading.verdict"},
+    "rewards": {"courses", "grading.verdict", "dialogs.fences"},
     "envs": {"courses", "grading", "dialogs", "rewards"},
     "agents": {"courses", "grading", "dialogs"},
     "training": {"courses", "grading", "dialogs", "rewards", "envs", "agents"},
@@ -25,14 +25,15 @@ MAY_IMPORT = {
 }
 # The zygote executes these by path, in a process that has nothing of ours.
 RUN_IN_THE_SANDBOX = ("zygote.py", "child.py")
-# Loaded only where a command or a user asks for a model.
-NEED_THE_TRAIN_EXTRA = (
+# Loaded only where a command or a user asks for a model, or for both chairs at once.
+NEED_AN_EXTRA = (
     "agents.generation",
+    "envs.tutoring",
     *(f"training.{name}" for name in ("dapo", "dpo", "fit", "sft")),
 )
 HEAVY = [
     *("torch", "transformers", "trl", "peft", "datasets", "ray", "codebleu", "matplotlib"),
-    *("sklearn", "pycodestyle", "rapidfuzz", "openai", "httpx2", "anyio"),
+    *("sklearn", "pycodestyle", "rapidfuzz", "openai", "httpx2", "anyio", "pettingzoo"),
 ]
 
 
@@ -72,22 +73,22 @@ def run_python(code: str) -> str:
 
 def test_import_is_light() -> None:
     out = run_python(
-        "import sys, novicegym, novicegym.envs.student, novicegym.cli\n"
+        "import sys, novicegym, novicegym.envs.student, novicegym.envs.tutoring_v0, novicegym.cli\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     assert out.strip() == "[]"
 
 
 def test_every_module_imports_without_the_extras() -> None:
-    """The base install imports clean: no module but those for models needs an extra at import."""
+    """The base install imports clean: no module but those named needs an extra at import."""
     modules = sorted(
         "novicegym." + str(path.relative_to(ROOT).with_suffix("")).replace(os.sep, ".")
         for room in MAY_IMPORT
         for path in (ROOT / room).rglob("*.py")
         if path.name not in ("__init__.py", *RUN_IN_THE_SANDBOX)
     )
-    modules = [name for name in modules if not name.endswith(NEED_THE_TRAIN_EXTRA)]
-    blocked = [*HEAVY, "tree_sitter", "tree_sitter_python", "pettingzoo", "pandas"]
+    modules = [name for name in modules if not name.endswith(NEED_AN_EXTRA)]
+    blocked = [*HEAVY, "tree_sitter", "tree_sitter_python", "pandas"]
     run_python(
         "import sys, importlib\n"
         f"for name in {blocked!r}: sys.modules[name] = None\n"

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -13,12 +12,13 @@ import pytest
 
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import DialogFormat
-from novicegym.envs.episode import Start
+from novicegym.envs.episode import EpisodeRules, Start
 from novicegym.envs.student import StudentEnv
 from novicegym.errors import UsageError
 from novicegym.grading.grader import Grader
 from novicegym.rewards.base import Reward, Transition, make_reward
 from novicegym.rewards.tiered import TieredReward
+from novicegym.training.chairs import StudentChair, read_reward
 from novicegym.training.logged import LoggedDialog, logged_dialogs
 from novicegym.training.prefixes import draw_prefixes
 from novicegym.training.recipes import DapoRecipe
@@ -87,44 +87,10 @@ def starts(small_course: Course, logged: list[LoggedDialog]) -> list[Start]:
 
 
 @pytest.fixture(scope="module")
-def pupil(
-    tiny_model_dir: Path, logged: list[LoggedDialog], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A model that says one of Ann's five programs on add, each as often, whatever it is asked.
-
-    So completions differ, in tokens and in tiers, almost all of them end, and what a test finds
-    does not hang on what an untrained model happens to sample.
-    """
-    torch.manual_seed(0)
-    loaded = load_model(str(tiny_model_dir), device="cpu")
-    optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=2e-2)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=160)
-    programs = [message for message in logged[0].dialog if message["role"] == "assistant"]
-    choice = Random(0)
-    for _ in range(160):
-        for one in logged:
-            dialog = [
-                choice.choice(programs) if message["role"] == "assistant" else message
-                for message in one.dialog
-            ]
-            ids: list[int] = []
-            labels: list[int] = []
-            for message in loaded.dialogs.encode(dialog):
-                begin, end = message.turn
-                ids += message.ids
-                labels += [
-                    token if begin <= place < end else -100
-                    for place, token in enumerate(message.ids)
-                ]
-            loss = loaded.model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
-            (loss / len(logged)).backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-    folder = tmp_path_factory.mktemp("pupil")
-    loaded.model.save_pretrained(folder)
-    loaded.dialogs.tokenizer.save_pretrained(folder)
-    return folder
+def pupil(teach: Callable[..., Path], logged: list[LoggedDialog]) -> Path:
+    """A model that says one of Ann's five programs on add; they differ in tokens and in tiers."""
+    programs = [turn["content"] for turn in logged[0].dialog if turn["role"] == "assistant"]
+    return teach([one.dialog for one in logged], programs)
 
 
 @pytest.fixture
@@ -157,8 +123,11 @@ def make(pupil: Path, starts: list[Start], grader: Grader, tmp_path: Path) -> Ma
             load_model(str(pupil), device="cpu"),
             chosen or starts,
             out,
-            grader=grader,
-            reward=reward,
+            chair=StudentChair(
+                reward or read_reward(recipe.reward, recipe.completion),
+                EpisodeRules(horizon=recipe.horizon, format=recipe.format),
+                grader,
+            ),
         )
         trainer.args.logging_steps = 1
         return trainer
@@ -280,7 +249,7 @@ def test_a_group_teaches_by_what_ended_unlike_its_mean() -> None:
 
 def test_the_published_reward_counts_length_by_the_longest_completion(make: Make) -> None:
     trainer = make(paid="published", completion=48)
-    assert trainer.rollout_func.reward.name == "published:48"
+    assert trainer.rollout_func.chair.reward.name == "published:48"
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

@@ -42,6 +42,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 Train = Callable[..., Path]
 STAGES = ("base", "sft", "para", "dpo", "dapo")
+TUTORS = ("tutor-sft", "tutor-dapo")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def train(
             "batch_size": 4,
             "accumulation": 1,
             "learning_rate": 1e-2,
-            **({"completion": 16, "resamples": 0} if stage == "dapo" else {}),
+            **({"completion": 16, "resamples": 0} if stage.endswith("dapo") else {}),
             **values,
         }
         recipe = read_recipe(stage, None, {key: str(value) for key, value in settings.items()})
@@ -512,7 +513,38 @@ def test_other_errors_are_not_taken_for_short_memory(train: Train) -> None:
         train("sft", at_step=at_step)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+def test_a_tutor_learns_what_another_says_and_then_from_a_student(
+    train: Train, trainers: list[Any], school: Course
+) -> None:
+    held_out = {one.student_id for one in split_students(school, 0.2, 0)[0].trajectories}
+    train("tutor-sft", tutor="bug_hint", positions=3)
+    texts = [
+        "".join(trainers[0].processing_class.batch_decode([*part["input_ids"]]))
+        for part in (trainers[0].train_dataset, trainers[0].eval_dataset)
+    ]
+    for one in school.trajectories:
+        signed = [f"# {one.student_id}\n" in text for text in texts]
+        assert signed == [one.student_id not in held_out, one.student_id in held_out]
+    assert "You are a tutor" in texts[0]
+    said = [
+        "".join(trainers[0].processing_class.decode([token for token in labels if token >= 0]))
+        for labels in trainers[0].train_dataset["labels"]
+    ]
+    # Three messages on add and one on double, of eight students.
+    assert len(said) == 8 * (3 + 1)
+    assert all(" line " in message for message in said)
+
+
+def test_a_tutors_run_tells_what_it_said_and_earned(train: Train, tmp_path: Path) -> None:
+    run = train("tutor-dapo", positions=1, batch_size=8, out=tmp_path / "run")
+    recipe = json.loads((run / "run.json").read_text())["recipe"]
+    assert (recipe["stage"], recipe["student"]) == ("tutor-dapo", "novice")
+    told = ("reward", "leak", "leaking", "silent", "gain", "solved")
+    assert all(len(series(run, f"rollout/{name}")) == 8 for name in told)
+    train("tutor-dapo", positions=1, batch_size=8, out=run, resume=True)
+
+
+@pytest.mark.parametrize("stage", STAGES + TUTORS)
 def test_a_context_too_small_for_an_assignment_names_it(stage: str, train: Train) -> None:
     with pytest.raises(UsageError, match=r"assignment '(add|double)' alone takes \d+ tokens"):
         train(stage, context=64)
@@ -580,7 +612,7 @@ def test_a_crash_later_on_leaves_what_the_steps_said(train: Train, tmp_path: Pat
     assert (tmp_path / "run" / "metrics.jsonl").exists()
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STAGES + TUTORS)
 def test_what_cannot_be_loaded_or_has_no_room_is_told_before_anything_is_graded(
     stage: str, train: Train, lora: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -591,10 +623,17 @@ def test_what_cannot_be_loaded_or_has_no_room_is_told_before_anything_is_graded(
     monkeypatch.setattr(stages, "solution_dialogs", graded)
     with pytest.raises(UsageError, match="context"):
         train(stage, context=64)
-    if stage == "dapo":
+    if stage.endswith("dapo"):
         with pytest.raises(UsageError, match=r"beside 1100 reserved, more than the context"):
             train(stage, completion=1100)
-        return
+    if stage == "tutor-sft":
+        with pytest.raises(UsageError, match="tutor 'nextstep'"):
+            train(stage, tutor="nextstep")
+    if stage == "tutor-dapo":
+        with pytest.raises(UsageError, match="'persistence' does not listen"):
+            train(stage, student="persistence")
+        with pytest.raises(UsageError, match="tutor reward 'gian'"):
+            train(stage, tutor_reward="gian")
     if stage != "sft":
         return
     with pytest.raises(UsageError, match="reads at most"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novicegym.agents.similarity import CodeIndex
+from novicegym.courses.similarity import CodeIndex
 
 
 def code_distance(a: str, b: str) -> float:
