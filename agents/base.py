@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from novicegym.dialogs.serialize import Dialog, DialogFormat, assistant_message
-from novicegym.errors import UsageError
 
 
 class Agent(Protocol):
@@ -19,7 +18,7 @@ class Agent(Protocol):
 
     It may have an attribute `listens: bool`: whether what a tutor says in a dialog can change what
     it submits. Of ours, language models and the novice listen, the baselines do not. An agent that
-    does not say is taken to read its dialogs; see `require_listening`.
+    does not say is taken to read its dialogs; see `envs.partner.require_listening`.
     """
 
     @property
@@ -34,6 +33,9 @@ class Agent(Protocol):
         term, position (logged submissions before the start), step (submissions made since),
         and code, grade, outcome and case_bits of the last submission. They say so at every
         feedback level, "none" too: a policy that must not know reads only the dialogs.
+        Two keys are there only when a tutor has gone (`envs.afterwards`): sample, from 1, which of
+        several programs asked for in the same state, and past, the dialog and the info of the
+        episode before, which the dialog goes on from.
         """
         ...
 
@@ -64,19 +66,6 @@ def act_by_streaming(
     for answers in agent.stream(lambda _: coming.pop() if coming else []):
         said.update(answers)
     return [said[place] for place in range(len(dialogs))]
-
-
-def require_listening(agent: Agent) -> None:
-    """Raise UsageError for a student that does the same whatever a tutor says.
-
-    It says so by an attribute `listens` that is False; an agent without one listens.
-    """
-    if not getattr(agent, "listens", True):
-        raise UsageError(
-            f"student {agent.name!r} does not listen: it does the same whatever a tutor says; "
-            "take novice or a language model (hf:..., vllm:..., openai:...), or let an agent of "
-            "your own that reads its dialogs have listens = True"
-        )
 
 
 def completion(code: str, info: Mapping[str, Any], fmt: DialogFormat) -> str:

@@ -212,6 +212,8 @@ def sampling_seed(seed: int, info: Mapping[str, Any]) -> int:
     """Return a seed of 32 bits for what is sampled in a seat at a step."""
     words = [crc32(str(info[key]).encode()) for key in ("student_id", "assignment_id")]
     place = [seed, *words, int(info["position"]), int(info["step"])]
+    if "sample" in info:
+        place.append(int(info["sample"]))
     return int(np.random.SeedSequence(place).generate_state(1)[0])
 
 

@@ -8,7 +8,8 @@ the feedback and, where a tutor has added one to it, the last message (`novice_l
 
 Covered: any dialog, any code, batches; the same (seed, seat, position, step) gives the same
 submission after the same dialog, and the same random numbers after another one, so that arms of
-a trial can be compared. The seat's own log is never read. Not covered: knowing the student in the
+a trial can be compared; the next assignment after an episode with a tutor (`novice_memory`). The
+seat's own log is never read. Not covered: knowing the student in the
 seat; skill and habits are drawn by (seed, student id), not estimated from the submissions.
 """
 
@@ -25,6 +26,7 @@ import numpy as np
 from novicegym.agents.base import completion
 from novicegym.agents.novice_faults import nearest
 from novicegym.agents.novice_hints import read_hint
+from novicegym.agents.novice_memory import overcome
 from novicegym.agents.novice_process import first_submission, gives_up, next_submission
 from novicegym.agents.novice_student import Novice, Process, Shown, draw_novice, read_feedback
 from novicegym.agents.novice_style import adopt_names, restyle
@@ -78,12 +80,16 @@ class NoviceAgent:
     def _act(self, dialog: Dialog, info: Mapping[str, Any]) -> str:
         assignment = self._course.assignment(info["assignment_id"])
         student_id = str(info["student_id"])
-        seat = [self._seed, crc32(student_id.encode())]
-        place = [*seat, crc32(assignment.id.encode())]
-        novice = draw_novice(np.random.default_rng(seat), self._process)
-        novice = on_assignment(novice, np.random.default_rng(place), self._process)
-        rng = np.random.default_rng([*place, int(info["position"]), int(info["step"])])
+        place = self._place(student_id, assignment)
+        novice = self._novice(place)
+        moment = [int(info["position"]), int(info["step"])]
+        if "sample" in info:
+            moment.append(int(info["sample"]))
+        rng = np.random.default_rng([*place, *moment])
         submitted, shown = read_dialog(dialog)
+        if "past" in info:  # the submissions in the dialog are to another assignment
+            submitted, shown = [], Shown("nothing")
+            novice = replace(novice, cured=self._cured(**info["past"]))
         programs = self._programs(assignment, student_id)
         if self._gives_up and gives_up(novice, len(submitted), shown, rng, self._process):
             return completion(GIVE_UP, info, self._fmt)
@@ -97,6 +103,37 @@ class NoviceAgent:
         else:
             code = assignment.starter or "print('hello')\n"
         return completion(code, info, self._fmt)
+
+    def _place(self, student_id: str, assignment: Assignment) -> list[int]:
+        """Return what all that is drawn in a seat depends on; the first two, who sits there."""
+        return [self._seed, crc32(student_id.encode()), crc32(assignment.id.encode())]
+
+    def _novice(self, place: Sequence[int]) -> Novice:
+        novice = draw_novice(np.random.default_rng(place[:2]), self._process)
+        return on_assignment(novice, np.random.default_rng(place), self._process)
+
+    def _cured(self, dialog: Dialog, info: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the misconceptions that the student has left behind in an episode of hers."""
+        assignment = self._course.assignment(info["assignment_id"])
+        student_id, position = str(info["student_id"]), int(info["position"])
+        place = self._place(student_id, assignment)
+        novice = self._novice(place)
+        programs, names = self._programs(assignment, student_id), fixed_names(assignment)
+        made, _ = read_dialog(dialog)
+        found = []
+        for number in range(max(position, 1), len(made)):
+            submitted, shown = read_dialog(dialog[: 2 + 2 * number])
+            rng = np.random.default_rng([*place, position, number - position])
+            known = _aims(submitted[-1], programs, names, rng)
+            found.append(
+                overcome(novice, submitted, shown, known, made[number], rng, self._process)
+            )
+        luck = np.random.default_rng(place).spawn(1)[0]
+        return tuple(
+            name
+            for name in dict.fromkeys(found)
+            if name is not None and luck.random() < self._process.cure
+        )
 
     def _programs(self, assignment: Assignment, student_id: str) -> list[str]:
         """Return the correct programs that do not come from the student in the seat."""

@@ -32,7 +32,8 @@ more than that on outputs (Gusukuma et al., ICER 2018). But data-driven hints ha
 overall performance in a classroom trial (Price et al., AIED 2020, doi
 10.1007/978-3-030-52240-7_45), so an effect of 0 is no less in line with what is known.
 
-Covered: any message. Not covered: trust lost by bad hints, help that is asked for, what is learnt.
+Covered: any message. Not covered: trust lost by bad hints, help that is asked for. What is learnt
+for the next assignment is in `novice_memory`.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def listen(
         return Heard()
     odds = -process.hint_astray
     if fault is not None:
-        believed = target is not None and is_believed(novice, code, fault, target)
+        believed = target is not None and belief(novice, code, fault, target) is not None
         odds = process.hint_odds + (process.hint_belief if believed else 0.0)
     if focuses < process.hint_focus:
         return Heard(odds=odds, fault=fault, line=line)
@@ -100,17 +101,17 @@ def copying(novice: Novice, process: Process) -> float:
     return min(1.0, process.copying * math.exp(-0.15 * (novice.ability + novice.care)))
 
 
-def is_believed(novice: Novice, code: str, fault: Fault, target: str) -> bool:
-    """Whether a fault of `code` is one that a misconception of the student makes in `target`."""
+def belief(novice: Novice, code: str, fault: Fault, target: str) -> str | None:
+    """Return the misconception of the student that makes this fault of `code` in `target`."""
     source = Source(target)
-    made = _change(code, fault)
+    made = change(code, fault)
     for kind in catalogue():
         if kind.name in novice.misconceptions:
             for edits in kind.places(source):
                 planted = splice(target, edits)
-                if any(_change(planted, other) == made for other in find_faults(planted, target)):
-                    return True
-    return False
+                if any(change(planted, other) == made for other in find_faults(planted, target)):
+                    return kind.name
+    return None
 
 
 def _program_to_copy(hint: Hint, submitted: Sequence[str], target: str | None) -> str | None:
@@ -155,7 +156,7 @@ def _looked_at(
     return None, None
 
 
-def _change(code: str, fault: Fault) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def change(code: str, fault: Fault) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what a fault changes into what, as lexemes."""
     lines = code.rstrip().split("\n")
     return _lexemes("\n".join(lines[fault.start : fault.end])), _lexemes("\n".join(fault.lines))
@@ -163,7 +164,7 @@ def _change(code: str, fault: Fault) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _changing(code: str, fault: Fault) -> set[str]:
     """Return the lexemes that go or come when a fault is mended."""
-    old, new = (Counter(side) for side in _change(code, fault))
+    old, new = (Counter(side) for side in change(code, fault))
     return set(old - new) | set(new - old)
 
 

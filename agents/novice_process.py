@@ -24,7 +24,8 @@ The step is a function of (student, submissions so far, feedback with message, k
 generator) and keeps no state, so it serves the simulation of a course and a seat taken in the
 middle of somebody's log alike.
 
-Covered: programs of any text. Not covered: learning within one assignment, time.
+Covered: programs of any text. Not covered: time, learning within one assignment; what is learnt
+for the next one is in `novice_memory`.
 """
 
 from __future__ import annotations
@@ -76,8 +77,7 @@ def next_submission(
     code = submitted[-1]
     if shown.sight == "correct":
         return code
-    if shown.sight == "limit":
-        shown = Shown("limit", _first_while(code), hint=shown.hint)
+    shown = at_loop(shown, code)
     target = nearest(code, programs)
     faults = find_faults(code, target) if target is not None else []
     heard = Heard()
@@ -141,14 +141,18 @@ def plant(
             continue
         after = splice(code, places[chosen])
         if kind.shows(code, after) or (source.tree is None and after != code):
-            return after
+            # Drawn like any other, so that she makes the same draws as one who is not cured.
+            return code if kind.name in novice.cured else after
     return code
 
 
-def _first_while(code: str) -> int | None:
-    """Return the line of the first while loop, where a student looks who is told of a limit."""
+def at_loop(shown: Shown, code: str) -> Shown:
+    """Return what is shown with the first while loop, where one looks who is told of a limit."""
+    if shown.sight != "limit":
+        return shown
     lines = enumerate(code.split("\n"), 1)
-    return next((number for number, line in lines if line.lstrip().startswith("while")), None)
+    first = next((number for number, line in lines if line.lstrip().startswith("while")), None)
+    return Shown("limit", first, hint=shown.hint)
 
 
 def _may_hang(source: Source, edits: Edits) -> bool:

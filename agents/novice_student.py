@@ -81,7 +81,7 @@ class Process:
     """Chance that a student who is about to break a while loop runs it first and thinks again."""
     learning: float = 0.04
     """Ability gained per assignment done."""
-    # What follows is about a tutor's messages. All five are assumptions, chosen and not estimated;
+    # What follows is about a tutor's messages. All six are assumptions, chosen and not estimated;
     # `novice_listening` says what they do and where their sizes come from.
     hint_odds: float = 1.2
     """Added to the log odds of a repair by a message that points at a fault that is there. An
@@ -98,6 +98,9 @@ class Process:
     copying: float = 0.7
     """Chance of submitting a whole program that is shown as it is, for a student of middling
     ability and care; times exp(-0.15 (ability + care)), at most 1. An assumption."""
+    cure: float = 0.5
+    """Chance that a misconception is gone on the next assignment, once a message has pointed at a
+    fault that it made and the student has mended that fault herself. An assumption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ class Novice:
     style: Style
     insight: float = 0.0
     """What is added to the skills on the assignment at hand."""
+    cured: tuple[str, ...] = ()
+    """Those of the misconceptions that she has got over: their bugs are not made any more."""
 
     @property
     def ability(self) -> float:

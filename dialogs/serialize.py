@@ -151,6 +151,16 @@ def serialize(
     return dialog
 
 
+def with_next_assignment(dialog: Dialog, assignment: Assignment) -> Dialog:
+    """Return a student's dialog that goes on with another assignment, as a new object."""
+    text = assignment_text(assignment)
+    earlier: Dialog = [message.copy() for message in dialog]
+    if earlier[-1]["role"] == "user":  # roles alternate
+        earlier[-1]["content"] += f"\n\nThe next assignment:\n\n{text}"
+        return earlier
+    return [*earlier, {"role": "user", "content": text}]
+
+
 def check_messages(turns: Sequence[object], messages: Sequence[str]) -> None:
     """Raise UsageError unless there is one message per turn, or none at all."""
     if messages and len(messages) != len(turns):

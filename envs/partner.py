@@ -2,10 +2,11 @@
 
 A partner is whatever has a name and `act(dialogs, infos)`, as every agent does. An environment
 takes one as it is, or something to call with the course: a class, a function, or
-"package.module:factory", which is JSON-able and imported only when the environment is made.
+"package.module:factory", which is JSON-able and imported only when the environment is made. A
+factory with `seed=0` behind the course is good for the agents' registries, too.
 
-Covered: making a partner, and saying what is wrong with one. Not covered: names of agents and
-sampling, for which the agents' registries are.
+Covered: making a partner, asking it, and saying what is wrong with one. Not covered: names of
+agents and sampling, for which the agents' registries are.
 """
 
 from __future__ import annotations
@@ -51,6 +52,42 @@ def open_partner(given: PartnerSpec, course: Course, chair: str) -> Partner:
     if not isinstance(getattr(made, "name", None), str) or not callable(getattr(made, "act", None)):
         raise _no_partner(made, chair)
     return made  # type: ignore[return-value]  # it has what a partner has
+
+
+def require_listening(student: Partner) -> None:
+    """Raise UsageError for a student that does the same whatever a tutor says.
+
+    It says so by an attribute `listens` that is False; a student without one listens.
+    """
+    if not getattr(student, "listens", True):
+        raise UsageError(
+            f"student {student.name!r} does not listen: it does the same whatever a tutor says; "
+            "take novice or a language model (hf:..., vllm:..., openai:...), or let an agent of "
+            "your own that reads its dialogs have listens = True"
+        )
+
+
+def completions_of(
+    student: Partner, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return what the student submits; nobody is asked about no dialogs.
+
+    Raises UsageError for what is no list of one text per dialog.
+    """
+    if not dialogs:
+        return []
+    said: object = student.act(dialogs, infos)
+    if not isinstance(said, list) or len(said) != len(dialogs):
+        raise UsageError(
+            f"student {student.name!r} must return a list of one completion per dialog; "
+            f"got {said!r:.80}"
+        )
+    for one in said:
+        if not isinstance(one, str):
+            raise UsageError(
+                f"student {student.name!r} must return texts, got {type(one).__name__}"
+            )
+    return said
 
 
 def _imported(spec: str, chair: str) -> Callable[[Course], object]:

@@ -5,8 +5,7 @@ message as any text; white space says nothing. The message goes to the student, 
 again; then the tutor is asked about that submission.
 
 Covered: logged starts, sampled starts, free play, any agent as the student. Not covered:
-batches, for which `envs.episode.begin` and `play` are; what a student does in another episode,
-so rewards that need it (`retention`, `post_solve`) are refused.
+batches, for which `envs.episode.begin` and `play` are.
 """
 
 from __future__ import annotations
@@ -18,8 +17,14 @@ import gymnasium
 
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat, assignment_text
+from novicegym.envs.afterwards import Afterwards, play_afterwards
 from novicegym.envs.episode import Episode, EpisodeRules, begin, play
-from novicegym.envs.partner import Partner, PartnerSpec, open_partner
+from novicegym.envs.partner import (
+    PartnerSpec,
+    completions_of,
+    open_partner,
+    require_listening,
+)
 from novicegym.envs.render import render_episode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.student import StudentEnv, checked_render_mode, next_start, open_split
@@ -33,7 +38,8 @@ from novicegym.rewards.tutoring import (
     DEFAULT_TUTOR_REWARD,
     TutorReward,
     TutorTransition,
-    one_episode_reward,
+    follow_up,
+    make_tutor_reward,
 )
 
 DEFAULT_STUDENT = "novicegym.agents.novice:NoviceAgent"
@@ -73,9 +79,10 @@ class TutorEnv(gymnasium.Env[Dialog, str]):
 
         student: an agent that listens, what makes one for the course, or
         "package.module:factory" that does; by default the simulated beginner.
-        reward: what `make_tutor_reward` takes, but none that needs other episodes (`retention`,
-        `post_solve`). Leaks are looked for in the assignment's solutions and in what other students
-        of the course or split finished with (`self.known`).
+        reward: what `make_tutor_reward` takes. For `retention` and `post_solve` the student
+        submits more when the episode has ended (`envs.afterwards`). Leaks are looked for in the
+        assignment's solutions and in what other students of the course or split finished with
+        (`self.known`).
         """
         self.course = open_split(course, split, course_options)
         self.rules = EpisodeRules(
@@ -84,9 +91,10 @@ class TutorEnv(gymnasium.Env[Dialog, str]):
             exit_ends_episode=exit_ends_episode,
             past_log=past_log,
         )
-        self.student = listening_student(student, self.course)
+        self.student = open_partner(student, self.course, "student")
+        require_listening(self.student)
         self.min_position = min_position
-        self.reward = one_episode_reward(reward)
+        self.reward = make_tutor_reward(reward)
         self.render_mode = checked_render_mode(render_mode)
         self.observation_space = DialogSpace()
         self.action_space = CodeSpace()
@@ -142,7 +150,7 @@ class TutorEnv(gymnasium.Env[Dialog, str]):
         if not episode.stop:
             episode.say(action)
             self._student_submits()
-            reward = self.reward(tutor_transition(episode, self.known))
+            reward = self.reward(tutor_transition(episode, self.known, self._afterwards()))
         self._ended = bool(episode.stop)
         info = episode.info(reveal=False)
         return episode.tutor_dialog(), reward, episode.terminated, episode.truncated, info
@@ -156,24 +164,15 @@ class TutorEnv(gymnasium.Env[Dialog, str]):
 
     def _student_submits(self) -> None:
         episode = self.episode
-        said: object = self.student.act([episode.dialog()], [episode.info(reveal=False)])
-        if not isinstance(said, list) or len(said) != 1:
-            raise UsageError(
-                f"student {self.student.name!r} must return a list of one completion per dialog; "
-                f"got {said!r:.80}"
-            )
+        said = completions_of(self.student, [episode.dialog()], [episode.info(reveal=False)])
         play([episode], said, self.grader, NoReward())
 
-
-def listening_student(given: PartnerSpec, course: Course) -> Partner:
-    """Return the student that `given` is, names or makes; UsageError for one that cannot hear."""
-    student = open_partner(given, course, "student")
-    if not getattr(student, "listens", True):
-        raise UsageError(
-            f"student {student.name!r} does not listen: it does the same whatever a tutor says; "
-            "take the novice or a language model"
-        )
-    return student
+    def _afterwards(self) -> Afterwards:
+        wanted = follow_up(self.reward)
+        if wanted.is_empty or not self.episode.stop:
+            return Afterwards()
+        [after] = play_afterwards([self.episode], self.student, self.course, self.grader, wanted)
+        return after
 
 
 def check_message(action: object) -> None:
@@ -183,13 +182,17 @@ def check_message(action: object) -> None:
 
 
 def tutor_transition(
-    episode: Episode, known: KnownPrograms, *, message_tokens: int | None = None
+    episode: Episode,
+    known: KnownPrograms,
+    after: Afterwards = Afterwards(),  # noqa: B008
+    *,
+    message_tokens: int | None = None,
 ) -> TutorTransition:
     """Return what a tutor's reward knows of the last message that a submission has followed.
 
     A message of "" counts as one. known: correct programs of the course; where nothing is said,
-    nothing can leak, and only the assignment's own are taken. message_tokens: length of the
-    message, where a reward is to know it.
+    nothing can leak, and only the assignment's own are taken. after: what became of the student, of
+    an episode that has ended. message_tokens: length of the message, where a reward is to know it.
     """
     (code_before, verdict_before), (code_after, verdict_after) = episode.turns[-2:]
     assert verdict_before is not None  # only the last submission may have none
@@ -210,4 +213,6 @@ def tutor_transition(
         step=episode.step,
         horizon=episode.rules.horizon,
         done=bool(episode.stop),
+        retention_grade=after.retention_grade,
+        post_grades=after.post_grades,
     )

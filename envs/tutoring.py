@@ -28,7 +28,12 @@ from novicegym.grading.feedback import FeedbackLevel
 from novicegym.grading.grader import Grader, shared_grader
 from novicegym.grading.known_programs import KnownPrograms
 from novicegym.rewards.base import Reward, make_reward
-from novicegym.rewards.tutoring import DEFAULT_TUTOR_REWARD, TutorReward, one_episode_reward
+from novicegym.rewards.tutoring import (
+    DEFAULT_TUTOR_REWARD,
+    TutorReward,
+    follow_up,
+    make_tutor_reward,
+)
 
 try:
     from pettingzoo import AECEnv
@@ -78,7 +83,7 @@ class TutoringEnv(AECEnv[str, Observation, str]):  # type: ignore[misc]  # it is
     ) -> None:
         """Build the environment; the arguments it shares with `StudentEnv` mean the same.
 
-        tutor_reward: as `reward` of `TutorEnv`.
+        tutor_reward: as `reward` of `TutorEnv`, but for `retention` and `post_solve`.
         render_mode: also "human", which prints the episode after every turn.
         """
         super().__init__()
@@ -93,7 +98,13 @@ class TutoringEnv(AECEnv[str, Observation, str]):  # type: ignore[misc]  # it is
         )
         self.min_position = min_position
         self.reward = make_reward(reward)
-        self.tutor_reward = one_episode_reward(tutor_reward)
+        self.tutor_reward = make_tutor_reward(tutor_reward)
+        if not follow_up(self.tutor_reward).is_empty:
+            raise UsageError(
+                "tutor rewards 'retention' and 'post_solve' need more submissions than the "
+                "episode's, and here nobody knows who makes them; take gain, solve, speed, leak or "
+                "cost, or FalconCodeTutor-v0, which has a student"
+            )
         self.render_mode = render_mode
         self.possible_agents = [STUDENT, TUTOR]
         self.agents: list[str] = []

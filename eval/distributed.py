@@ -28,9 +28,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from novicegym.agents.base import Agent, require_listening
+from novicegym.agents.base import Agent
 from novicegym.courses.model import Course, Trajectory
 from novicegym.envs.episode import Episode
+from novicegym.envs.partner import require_listening
 from novicegym.errors import AgentError, GraderError, UsageError
 from novicegym.eval.episodes import (
     PROTOCOLS,

@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from novicegym.agents.base import Agent, require_listening
+from novicegym.agents.base import Agent
 from novicegym.courses.fingerprint import course_fingerprint
 from novicegym.courses.model import Course, Trajectory
 from novicegym.envs.episode import EpisodeRules
+from novicegym.envs.partner import require_listening
 from novicegym.errors import UsageError
 from novicegym.eval.episodes import PROTOCOLS, LocalDesk, RolloutProtocol, play_trajectories
 from novicegym.eval.records import encode_shard, shard_path, write_shard

@@ -10,21 +10,22 @@ object of names and weights. All are larger for the better, so that weights are 
     speed       [0, 1]     the same, and the sooner the more                 at its end
     cost        [-1, 0]    half for saying anything, half for its length     at every message
     leak        [-1, 0]    share of a correct solution that it gives away    at every message
-    retention   [0, 1]     grade on the next assignment without the tutor    where it was played
-    post_solve  [0, 1]     share of K students who solve it afterwards       where it was played
+    retention   [0, 1]     grade on the next assignment without the tutor    at its end
+    post_solve  [0, 1]     share of K more programs that solve it            at its end
 
-What is not known scores 0. `DEFAULT_TUTOR_REWARD` is for want of a better one: progress counts,
-giving the solution away takes all of it back, and of two tutors that teach as well the quieter
-one wins.
+What is not known scores 0. For the last two a student submits more than the episode has:
+`follow_up` says what, `novicegym.envs.afterwards` plays it. `DEFAULT_TUTOR_REWARD` is for want of
+a better one: progress counts, giving the solution away takes all of it back, and of two tutors
+that teach as well the quieter one wins.
 
-Sources. post_solve is r_sol, the share of K = 8 final answers of the student model that are right
-given the dialogue, of Dinucu-Jianu, Macina, Daheim, Hakimi, Gurevych and Sachan, From
-Problem-Solving to Teaching Problem-Solving: Aligning LLMs with Pedagogy using Reinforcement
-Learning, EMNLP 2025, pages 272-292 (arXiv:2505.15607; code eth-lre/PedagogicalRL). Their reward is
-r_sol + (r_ped - 1) lambda, where r_ped is 1 if language models that judge the dialogue accept it
-and 0 if not. {"post_solve": 1, "leak": lambda} has that form, with a measured share in the place of
-judges, and knows nothing of pedagogy but the leak. The others are definitions of our own; for the
-leak see `novicegym.rewards.leak`.
+Sources. post_solve, or post_solve:K, is r_sol, the share of K = 8 final answers of the student
+model that are right given the dialogue, of Dinucu-Jianu, Macina, Daheim, Hakimi, Gurevych and
+Sachan, From Problem-Solving to Teaching Problem-Solving: Aligning LLMs with Pedagogy using
+Reinforcement Learning, EMNLP 2025, pages 272-292 (arXiv:2505.15607; code eth-lre/PedagogicalRL).
+Their reward is r_sol + (r_ped - 1) lambda, where r_ped is 1 if language models that judge the
+dialogue accept it and 0 if not. {"post_solve": 1, "leak": lambda} has that form, with a measured
+share in the place of judges, and knows nothing of pedagogy but the leak. The others are
+definitions of our own; for the leak see `novicegym.rewards.leak`.
 
 Not covered: rewards for a whole dialogue at once; add up those of its messages. In free play to a
 horizon `gain` adds up to the last grade minus the first.
@@ -33,7 +34,7 @@ horizon `gain` adds up to the last grade minus the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -44,8 +45,20 @@ from novicegym.rewards.leak import Said, leak_in_all
 
 DEFAULT_TUTOR_REWARD: Mapping[str, float] = {"gain": 1.0, "solve": 1.0, "leak": 2.0, "cost": 0.1}
 
-NEED_MORE_EPISODES = ("retention", "post_solve")
-"""Rewards for which a caller has to play other episodes than the one with the tutor."""
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What has to be played once an episode has ended, so that a reward is known."""
+
+    samples: int = 0
+    """Programs that the student is asked for after the dialogue."""
+    retention: bool = False
+    """Whether she is given the next assignment."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the episode says it all."""
+        return not (self.samples or self.retention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +87,10 @@ class TutorTransition:
     done: bool
     """Whether the next submission ended the episode."""
     retention_grade: Fraction | None = None
-    """Grade of the same student's first submission to the next assignment with the same concept,
-    without the tutor; None where nobody played it."""
+    """Grade of the same student's first submission to the next assignment with a concept of this
+    one, without the tutor; None while the episode runs, and where there is no such assignment."""
     post_grades: tuple[Fraction, ...] = ()
-    """Grades of K programs that the student was asked for after the dialogue."""
+    """Grades of K programs that the student was asked for after the dialogue; none before."""
 
 
 class TutorReward(Scored[TutorTransition], Protocol):
@@ -96,21 +109,20 @@ def make_tutor_reward(spec: str | Mapping[str, float] | TutorReward) -> TutorRew
     return compose(spec, TUTOR_REWARDS, "tutor reward", example="gain")
 
 
-def one_episode_reward(spec: str | Mapping[str, float] | TutorReward) -> TutorReward:
-    """Return `make_tutor_reward` for who plays single episodes and no more.
+def follow_up(reward: TutorReward) -> FollowUp:
+    """Return what has to be played after an episode for this reward.
 
-    Raises UsageError also for a reward that would be 0 there, whatever the tutor says.
+    Of a reward that `make_tutor_reward` did not make it is nothing.
     """
-    reward = make_tutor_reward(spec)
-    names = [reward.spec] if isinstance(reward.spec, str) else reward.spec
-    for name in names:
-        if name in NEED_MORE_EPISODES:
-            raise UsageError(
-                f"tutor reward {name!r} is of other episodes, which nobody plays here, so it would "
-                "always be 0; take gain, solve, speed, leak or cost, or score `TutorTransition`s "
-                "with it yourself"
-            )
-    return reward
+    names = [reward.spec] if isinstance(reward.spec, str) else list(reward.spec)
+    found = FollowUp()
+    for name, _, argument in (name.partition(":") for name in names):
+        if name == "post_solve":
+            samples = PostSolve.from_argument(argument or None).samples
+            found = replace(found, samples=max(samples, found.samples))
+        elif name == "retention":
+            found = replace(found, retention=True)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +195,32 @@ def retention(transition: TutorTransition) -> float:
     return 0.0 if grade is None else float(grade)
 
 
-def post_solve(transition: TutorTransition) -> float:
-    """Return the share of `post_grades` that are full; r_sol of Dinucu-Jianu et al. 2025."""
-    grades = transition.post_grades
-    return sum(grade == 1 for grade in grades) / len(grades) if grades else 0.0
+@dataclass(frozen=True, slots=True)
+class PostSolve:
+    """The share of `post_grades` that are full; r_sol of Dinucu-Jianu et al. 2025."""
+
+    samples: int = 8
+    """How many programs the student is asked for."""
+
+    @classmethod
+    def from_argument(cls, argument: str | None) -> PostSolve:
+        return cls() if argument is None else cls(_count("post_solve", "programs", argument))
+
+    @property
+    def name(self) -> str:
+        return "post_solve" if self.samples == PostSolve().samples else f"post_solve:{self.samples}"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    @property
+    def spec(self) -> RewardSpec:
+        return self.name
+
+    def __call__(self, transition: TutorTransition) -> float:
+        grades = transition.post_grades[: self.samples]
+        return sum(grade == 1 for grade in grades) / len(grades) if grades else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +237,7 @@ class Cost:
     def from_argument(cls, argument: str | None) -> Cost:
         if argument is None:
             return cls()
-        if not argument.isascii() or not argument.isdigit() or int(argument[:9]) < 1:
-            raise UsageError(
-                "the argument of tutor reward 'cost' is the length in tokens of a message that "
-                f"costs most, at least 1, got {argument!r}"
-            )
-        return cls(int(argument[:9]))
+        return cls(_count("cost", "tokens of a message that costs most", argument))
 
     @property
     def name(self) -> str:
@@ -236,13 +265,23 @@ TERMS = (
     Term("speed", (0.0, 1.0), speed),
     Term("leak", (-1.0, 0.0), given_away),
     Term("retention", (0.0, 1.0), retention),
-    Term("post_solve", (0.0, 1.0), post_solve),
 )
 TUTOR_REWARDS: Mapping[str, Callable[[str | None], TutorReward]] = {
     "cost": Cost.from_argument,
+    "post_solve": PostSolve.from_argument,
     **{term.name: term.from_argument for term in TERMS},
 }
 """What makes each tutor reward of its argument, by name."""
+
+
+def _count(name: str, noun: str, argument: str) -> int:
+    """Return the number, from 1, that is the argument of a reward; UsageError for another text."""
+    if not argument.isascii() or not argument.isdigit() or int(argument[:9]) < 1:
+        raise UsageError(
+            f"the argument of tutor reward {name!r} is a number of {noun}, at least 1, "
+            f"got {argument!r}"
+        )
+    return int(argument[:9])
 
 
 def _feedback(verdict: Verdict) -> str:

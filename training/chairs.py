@@ -11,8 +11,8 @@ Decisions of the tutor's chair:
   luck in each pass would learn the luck.
 - What a model said becomes a message as `agents.tutors.language_model` makes it one.
 
-Covered: any student that listens, several messages an episode. Not covered: rewards that need more
-episodes than the one at hand (`retention`, `post_solve`), which are refused.
+Covered: any student that listens, several messages an episode, and what the student does after it
+where the reward asks for that (`envs.afterwards`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Protocol
 
-from novicegym.agents.base import Agent, require_listening
+from novicegym.agents.base import Agent
 from novicegym.agents.tutors.language_model import read_message, readable
 from novicegym.courses.model import Assignment, Course
 from novicegym.dialogs.serialize import Dialog, DialogFormat, open_dialog
 from novicegym.dialogs.tutoring import tutor_dialog
+from novicegym.envs.afterwards import Afterwards, play_afterwards
 from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
+from novicegym.envs.partner import require_listening
 from novicegym.envs.tutor import tutor_transition
 from novicegym.errors import UsageError
 from novicegym.grading.grader import Grader
@@ -35,9 +37,9 @@ from novicegym.grading.known_programs import KnownPrograms
 from novicegym.rewards.base import NoReward, Reward, Transition, make_reward
 from novicegym.rewards.tiered import TieredReward
 from novicegym.rewards.tutoring import (
-    NEED_MORE_EPISODES,
     TutorReward,
     TutorTransition,
+    follow_up,
     given_away,
     make_tutor_reward,
     solve,
@@ -164,7 +166,7 @@ class TutorChair:
         self.reward = reward
         self._frozen = self._student = student
         self._rules, self._grader, self._silence = rules, grader, silence
-        self._known = KnownPrograms(course, grader)
+        self._course, self._known = course, KnownPrograms(course, grader)
         self._said: list[TutorTransition] = []
 
     def open_batch(self, seed: int) -> None:
@@ -199,8 +201,16 @@ class TutorChair:
             [episode.info(reveal=False) for episode in episodes],
         )
         play(episodes, programs, self._grader, NoReward())
+        ended = [episode for episode in episodes if episode.stop]
+        wanted = follow_up(self.reward)
+        after = iter(play_afterwards(ended, self._student, self._course, self._grader, wanted))
         said = [
-            tutor_transition(episode, self._known, message_tokens=length)
+            tutor_transition(
+                episode,
+                self._known,
+                next(after) if episode.stop else Afterwards(),
+                message_tokens=length,
+            )
             for episode, length in zip(episodes, tokens, strict=True)
         ]
         self._said += said
@@ -226,7 +236,7 @@ def tutor_rules(horizon: int, fmt: DialogFormat) -> EpisodeRules:
 def read_tutor_reward(text: str) -> TutorReward:
     """Return the tutor reward that a text names: a name, or names and weights as JSON.
 
-    Raises UsageError for what is neither, and for a reward that training cannot pay.
+    Raises UsageError for what is neither.
     """
     spec: str | Mapping[str, float] = text
     if text.lstrip().startswith("{"):
@@ -234,11 +244,4 @@ def read_tutor_reward(text: str) -> TutorReward:
             spec = json.loads(text)
         except ValueError as error:
             raise UsageError(f"the tutor reward is no JSON: {error}; got {text!r}") from None
-    reward = make_tutor_reward(spec)
-    for name in [spec] if isinstance(spec, str) else spec:
-        if name in NEED_MORE_EPISODES:
-            raise UsageError(
-                f"tutor reward {name!r} needs episodes that training does not play; take gain, "
-                "solve, speed, leak or cost"
-            )
-    return reward
+    return make_tutor_reward(spec)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from novicegym.agents.base import Agent, require_listening
+from novicegym.agents.base import Agent
 from novicegym.agents.model_files import (
     MODEL,
     ModelFiles,
@@ -37,6 +37,7 @@ from novicegym.dialogs.serialize import open_dialog
 from novicegym.dialogs.tutoring import tutor_dialog
 from novicegym.dialogs.windows import fit_prompt
 from novicegym.envs.episode import EpisodeRules
+from novicegym.envs.partner import require_listening
 from novicegym.errors import UsageError
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
 from novicegym.runs import open_run, read_config, write_atomically

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novicegym.agents.base import Agent, require_listening
+from novicegym.agents.base import Agent
 from novicegym.agents.language_model import LanguageModelAgent
 from novicegym.agents.logged import LoggedAgent
 from novicegym.agents.novice import NoviceAgent, read_dialog
 from novicegym.agents.novice_faults import Fault, find_faults
 from novicegym.agents.novice_hints import LONGEST_READ, Hint, read_hint
-from novicegym.agents.novice_listening import copying, is_believed, listen
+from novicegym.agents.novice_listening import belief, copying, listen
 from novicegym.agents.novice_process import next_submission
 from novicegym.agents.novice_student import Novice, Process, Shown, draw_novice
 from novicegym.agents.openai import OpenAIAgent
@@ -33,6 +33,7 @@ from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.fences import fence
 from novicegym.dialogs.serialize import Dialog, DialogFormat, serialize
 from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
+from novicegym.envs.partner import require_listening
 from novicegym.errors import UsageError
 from novicegym.grading.grader import Grader
 from novicegym.rewards.base import NoReward
@@ -175,11 +176,11 @@ def test_a_hint_at_a_misconception_works_better() -> None:
     believer = replace(NOVICE, misconceptions=("boundary_comparison", "wrong_method"))
     boundary, initial = find_faults(CODE, TARGET)[1], find_faults(CODE, TARGET)[0]
     assert (boundary, initial) == (BOUNDARY, INITIAL)
-    assert is_believed(believer, CODE, boundary, TARGET)
-    assert not is_believed(believer, CODE, initial, TARGET)
-    assert not is_believed(NOVICE, CODE, boundary, TARGET)
+    assert belief(believer, CODE, boundary, TARGET) is not None
+    assert belief(believer, CODE, initial, TARGET) is None
+    assert belief(NOVICE, CODE, boundary, TARGET) is None
     # Another fault, even one that keeps the program from compiling, does not hide it.
-    assert is_believed(believer, CODE.replace("[0]", "[0"), boundary, TARGET)
+    assert belief(believer, CODE.replace("[0]", "[0"), boundary, TARGET) is not None
     assert repaired("line 4", believer) > repaired("line 4") + 0.05
     assert repaired("line 2", believer) == repaired("line 2")
     assert repaired("", believer) == repaired("")

@@ -51,9 +51,12 @@ def make(small_course: Course, grader: Grader) -> Callable[..., Any]:
     return make
 
 
-def test_rewards_of_episodes_that_nobody_plays_are_refused(small_course: Course) -> None:
-    with pytest.raises(UsageError, match="'retention' is of other episodes"):
-        tutoring_v0.env(course=small_course, tutor_reward="retention")
+@pytest.mark.parametrize("reward", ["retention", {"gain": 1.0, "post_solve:2": 1.0}])
+def test_rewards_of_submissions_that_nobody_makes_are_refused(
+    small_course: Course, reward: Any
+) -> None:
+    with pytest.raises(UsageError, match="here nobody knows who makes them"):
+        tutoring_v0.env(course=small_course, tutor_reward=reward)
 
 
 @pytest.mark.parametrize("course", ["small", "cs1"])

@@ -21,8 +21,10 @@ from novicegym.rewards.base import WeightedReward
 from novicegym.rewards.tutoring import (
     DEFAULT_TUTOR_REWARD,
     TUTOR_REWARDS,
+    FollowUp,
     TutorReward,
     TutorTransition,
+    follow_up,
     make_tutor_reward,
 )
 
@@ -77,6 +79,7 @@ def score(spec: str, **changes: object) -> float:
         ("retention", {"retention_grade": Fraction(3, 8)}, 0.375),
         ("post_solve", {}, 0.0),
         ("post_solve", {"post_grades": (Fraction(1), Fraction(7, 8), Fraction(1), 0)}, 0.5),
+        ("post_solve:1", {"post_grades": (Fraction(1), Fraction(0))}, 1.0),
     ],
     ids=str,
 )
@@ -102,9 +105,20 @@ def test_by_default_giving_it_away_is_worse_than_silence_and_a_hint_better() -> 
     assert told < silent < hinted
 
 
+def test_what_is_to_be_played_afterwards_is_said_by_the_reward() -> None:
+    def wanted(spec: str | dict[str, float]) -> FollowUp:
+        return follow_up(make_tutor_reward(spec))
+
+    assert wanted(dict(DEFAULT_TUTOR_REWARD)).is_empty
+    assert wanted("post_solve") == FollowUp(8)
+    assert wanted({"post_solve:3": 1.0, "gain": 1.0, "retention": 0.5}) == FollowUp(3, True)
+    assert not wanted("retention").is_empty
+
+
 SPECS: list[str | dict[str, float]] = [
     *TUTOR_REWARDS,
     "cost:64",
+    "post_solve:4",
     dict(DEFAULT_TUTOR_REWARD),
     {"cost:64": 0.5, "speed": 1.0},
 ]
@@ -128,8 +142,9 @@ def test_a_tutor_reward_survives_its_spec_as_json_and_pickling(
         ("tiered", "unknown tutor reward 'tiered'"),
         ("gain:2", "tutor reward 'gain' takes no argument, got '2'"),
         ("leak:", "takes no argument, got ''"),
-        ("cost:x", "length in tokens of a message that costs most, at least 1, got 'x'"),
+        ("cost:x", "number of tokens of a message that costs most, at least 1, got 'x'"),
         ("cost:0", "got '0'"),
+        ("post_solve:none", "a number of programs, at least 1, got 'none'"),
         ({}, "a tutor reward needs at least one part, got none; try {'gain': 1.0}"),
         ({"gain": float("inf")}, "the weight of tutor reward 'gain' must be finite, got inf"),
         ({"gain": "1"}, "must be a number, got '1'"),

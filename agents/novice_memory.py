@@ -1,0 +1,51 @@
+"""What a simulated beginner takes from one assignment to the next: misconceptions she got over.
+
+Where a tutor's message has pointed at a fault that one of her misconceptions makes, and her next
+submission does not have that fault any more, the misconception may be gone (`Process.cure`): on the
+next assignment its bugs are not made. Copying a program cures nothing, for she has mended nothing
+herself, and neither does a repair that no tutor has pointed at: what students learn without a
+tutor is no part of this model, so silence has no effect to find.
+
+All of this is assumed, as what `novice_listening` says is.
+
+Covered: one message and the submission after it. Not covered: forgetting, skills that grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from novicegym.agents.novice_faults import find_faults, nearest
+from novicegym.agents.novice_listening import belief, change, listen
+from novicegym.agents.novice_process import at_loop
+from novicegym.agents.novice_student import Novice, Process, Shown
+
+
+def overcome(
+    novice: Novice,
+    submitted: Sequence[str],
+    shown: Shown,
+    programs: Sequence[str],
+    after: str,
+    rng: np.random.Generator,
+    process: Process,
+) -> str | None:
+    """Return the misconception whose fault a message pointed at and which is mended in `after`.
+
+    The other arguments are those of `novice_process.next_submission`, which made `after` of them.
+    """
+    code = submitted[-1]
+    target = nearest(code, programs)
+    if target is None or not any(shown.hint):
+        return None
+    faults = find_faults(code, target)
+    looked = at_loop(shown, code)
+    fault = listen(novice, submitted, looked, target, faults, rng.spawn(1)[0], process).fault
+    if fault is None:
+        return None
+    made = change(code, fault)
+    if any(change(after, left) == made for left in find_faults(after, target)):
+        return None
+    return belief(novice, code, fault, target)
