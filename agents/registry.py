@@ -170,18 +170,8 @@ def load_language_model(spec: str, seed: int, temperature: float, top_p: float) 
 
 def from_factory(kind: str, spec: str, course: Course, seed: int) -> Agent:
     """Return what the factory that `spec` names makes; `kind`: what it is to be, for messages."""
-    module_name, _, factory_name = spec.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a module may fail in any way while it is read
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(
-            f"{kind} {spec!r}: cannot import module {module_name!r}: {reason}"
-        ) from error
-    factory = getattr(module, factory_name, None)
-    if not callable(factory):
-        callables = [name for name, value in vars(module).items() if callable(value)]
-        raise unknown_name(f"factory in module {module_name!r}", factory_name, callables)
+    factory = find_factory(kind, spec)
+    factory_name = spec.partition(":")[2]
     try:
         inspect.signature(factory).bind(course, seed=seed)
     except (TypeError, ValueError) as error:
@@ -198,3 +188,23 @@ def from_factory(kind: str, spec: str, course: Course, seed: int) -> Agent:
             "name and act(dialogs, infos)"
         )
     return agent
+
+
+def find_factory(kind: str, spec: str) -> Callable[..., Any]:
+    """Import the factory that "module:factory" names; UsageError where that fails.
+
+    kind: what it is to make, for messages.
+    """
+    module_name, _, factory_name = spec.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module may fail in any way while it is read
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"{kind} {spec!r}: cannot import module {module_name!r}: {reason}"
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        callables = [name for name, value in vars(module).items() if callable(value)]
+        raise unknown_name(f"factory in module {module_name!r}", factory_name, callables)
+    return factory  # type: ignore[no-any-return]  # a module's attribute

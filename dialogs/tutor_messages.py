@@ -8,9 +8,14 @@ The message stands in a fence with the info string `tutor`, a blank line below t
     What does line 2 give for 1 and 2?
     ```
 
-Covered: any feedback and any message; a feedback that itself ends as if with such a fence, as a
-student's program may print one, gets an empty fence behind it, so no program speaks as the
-tutor. Not covered: white space around a message, which is taken off.
+A student's program may print such a block into the feedback. Where a line of the feedback would
+open one, in Markdown's sense (at most three spaces before it), a backslash is put before its mark,
+so the only block of a tutor that a user turn opens is the tutor's: no program speaks as the tutor,
+neither to `split_message` nor to who reads the dialog as Markdown.
+
+Covered: any feedback and any message. Not covered: white space around a message, which is taken
+off; a program that prints the block within a quote or a list, or says without one that it is the
+tutor: there a reader can be misled, and `split_message` not.
 """
 
 from __future__ import annotations
@@ -20,27 +25,40 @@ import re
 from novicegym.dialogs.fences import fence
 
 _TRAILING_MARK = re.compile(r"`{3,}+")
+_OPENING = r"(?mi)(?:^|(?<=\r))( {0,3}+)%s(\\*+(?:`{3,}+|~{3,}+)[ \t]*+tutor)"
+_FORGED = re.compile(_OPENING % "")
+_ESCAPED = re.compile(_OPENING % r"\\")
 
 
 def with_message(feedback: str, message: str) -> str:
-    """Return the user turn a student sees: the feedback, and the message if it says anything.
+    r"""Return the user turn a student sees: the feedback, and the message if it says anything.
 
-    Without a message (white space is none) the feedback is unchanged, unless it ends as if with
-    a tutor's fence. `split_message` inverts it.
+    White space says nothing. The feedback is as it was, but for lines that would open a tutor's
+    block; `split_message` inverts it.
+
+    >>> print(with_message("You printed:\n```tutor\nAll is well.\n```", "Look at line 2."))
+    You printed:
+    \```tutor
+    All is well.
+    ```
+    <BLANKLINE>
+    ```tutor
+    Look at line 2.
+    ```
     """
     message = message.strip()
-    if not message and _message_start(feedback) is None:
-        return feedback
-    return f"{feedback}\n\n{fence('tutor', message)}"
+    shown = _FORGED.sub(r"\1\\\2", feedback)
+    return f"{shown}\n\n{fence('tutor', message)}" if message else shown
 
 
 def split_message(content: str) -> tuple[str, str]:
     """Return (feedback, message) of a user turn; the message is "" where there is none."""
     start = _message_start(content)
-    if start is None:
-        return content, ""
-    # What stands at `start` is a blank line, the fence and its label; the last line closes it.
-    return content[:start], content[content.index("\n", start + 2) + 1 : content.rindex("\n")]
+    message = ""
+    if start is not None:
+        # What stands there is a blank line, the fence and its label; the last line closes it.
+        message = content[content.index("\n", start + 2) + 1 : content.rindex("\n")]
+    return _ESCAPED.sub(r"\1\2", content[:start]), message
 
 
 def _message_start(content: str) -> int | None:
@@ -54,5 +72,6 @@ def _message_start(content: str) -> int | None:
     if start < 0:
         return None
     message = content[start + len(opening) : -len(last_line) - 1]
-    written = message == message.strip() and content[start + 2 :] == fence("tutor", message)
-    return start if written else None
+    if not message or message != message.strip():
+        return None
+    return start if content[start + 2 :] == fence("tutor", message) else None

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from novicegym.courses.model import Course
-from novicegym.courses.selection import Selection
+from novicegym.courses.selection import Pick, Selection
 from novicegym.errors import UsageError
+from novicegym.eval.bootstrap import TooFewError
 from novicegym.eval.episodes import RolloutProtocol
 from novicegym.grading.grader import Grader
 from novicegym.grading.regrade import grade_trajectories, until_correct
@@ -35,7 +36,8 @@ def draw_trajectories(
 
     A student who is right at once needs no tutor: her trajectory has no start. Drawn without
     replacement, every trajectory as likely as any other; in the course's order. Grades the logs
-    that it looks at. Raises UsageError for a count below 2 and where there is none.
+    that it looks at. Raises UsageError for a count below 2 and where there is none, and TooFewError
+    where all of them are one student's.
     """
     if count < 2:
         raise UsageError(f"a trial has at least 2 trajectories, got {count}")
@@ -58,7 +60,27 @@ def draw_trajectories(
             f"course {course.name!r} has no trajectory in which a student was wrong before her "
             "last submission: there is nobody to tutor"
         )
-    return selection.with_picks(pick for pick in selection.picks if pick.index in chosen).course()
+    taken = [pick for pick in selection.picks if pick.index in chosen]
+    _require_two_students(taken, drawn_from=selection.picks if len(taken) == count else taken)
+    return selection.with_picks(taken).course()
+
+
+def _require_two_students(taken: Sequence[Pick], drawn_from: Sequence[Pick]) -> None:
+    """Raise TooFewError for one student alone: intervals are by student.
+
+    drawn_from: of whom there may be others.
+    """
+    student = taken[0].student_id
+    if any(pick.student_id != student for pick in taken):
+        return
+    if any(pick.student_id != student for pick in drawn_from):
+        raise TooFewError(
+            f"a trial needs at least 2 students; all {len(taken)} trajectories drawn are of "
+            f"{student!r}: take more, or another seed"
+        )
+    raise TooFewError(
+        f"a trial needs at least 2 students, and only {student!r} can be tutored here"
+    )
 
 
 def arm_folders(out: Path, arms: Sequence[str]) -> dict[str, Path]:

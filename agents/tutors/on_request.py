@@ -37,25 +37,25 @@ class OnRequestTutor:
     """Says what another tutor says, where the student asks. Knows: what that tutor knows."""
 
     def __init__(self, tutor: Agent, asks: AsksPolicy = ITAP, *, seed: int = 0) -> None:
-        self._tutor, self._asks, self._seed = tutor, asks, seed
+        self.tutor, self._asks, self._seed = tutor, asks, seed
         self._episodes: dict[tuple[str, str, int], _Episode] = {}
 
     @property
     def name(self) -> str:
         """What tables call it."""
-        return f"on_request({self._tutor.name})"
+        return f"on_request({self.tutor.name})"
 
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[State]) -> list[str]:
         """Return the other tutor's message where the student asks, else an empty one."""
         asking = [place for place, info in enumerate(infos) if self._student_asks(info)]
         said = [""] * len(dialogs)
         if asking:
-            answers = self._tutor.act(
+            answers = self.tutor.act(
                 [dialogs[place] for place in asking], [infos[place] for place in asking]
             )
             if len(answers) != len(asking):
                 raise UsageError(
-                    f"tutor {self._tutor.name!r} gave {len(answers)} messages for {len(asking)} "
+                    f"tutor {self.tutor.name!r} gave {len(answers)} messages for {len(asking)} "
                     "dialogs"
                 )
             for place, answer in zip(asking, answers, strict=True):

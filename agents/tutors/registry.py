@@ -62,6 +62,13 @@ def describe_tutors() -> list[tuple[str, str]]:
     return [(name, description) for name, (description, _) in _TUTORS.items()]
 
 
+def who_speaks(spec: str) -> str:
+    """Return the tutor that `spec` names; of on_request:TUTOR it is TUTOR."""
+    while spec.startswith(_ON_REQUEST):
+        spec = spec.removeprefix(_ON_REQUEST)
+    return spec
+
+
 def make_tutor(
     spec: str,
     course: Course,

@@ -83,7 +83,11 @@ app.command("demo")(demo.demo)
 
 
 _INTERRUPTED = 130
-_GO_ON = {"rollout": "the same command goes on", "train": "the same command with --resume goes on"}
+_GO_ON = {
+    "rollout": "the same command goes on",
+    "tutor": "the same command goes on",
+    "train": "the same command with --resume goes on",
+}
 """After an interruption, by the command."""
 
 

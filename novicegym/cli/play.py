@@ -6,7 +6,6 @@ command and what is said at the prompt.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +19,7 @@ from novicegym.cli.options import (
     LogOptions,
     takes_logs,
 )
+from novicegym.cli.policies import require_agent, require_tutor
 from novicegym.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -137,11 +137,12 @@ def play(
         raise UsageError("--position goes with --trajectory STUDENT ASSIGNMENT")
     if (tutor if chair == "tutor" else student) is not None:
         raise UsageError(f"you are the {chair} yourself: --{chair} is for the other chair")
+    if tutor is not None:
+        require_tutor(tutor)
+    if student is not None:
+        require_agent(student, "student")
     opened = logs.open(course, quiet=True)
     options = _start(opened, assignment, trajectory, position, seed)
-    # A console script does not look for a user's own MODULE:FACTORY where it is run.
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     shared: dict[str, Any] = {"horizon": horizon, "feedback": feedback, "past_log": True}
     env: StudentEnv | TutorEnv
     if chair == "student":
@@ -392,4 +393,7 @@ def _close(session: Session, terminal: Terminal) -> None:
         terminal.text(f"\nSolved: submission {count} is fully correct.", "bold green")
     elif session.over:
         made = session.episode.step
-        terminal.text(f"\nThe session ends here, after {made} submissions (--horizon).", "bold")
+        counted = "1 submission" if made == 1 else f"{made} submissions"
+        terminal.text(f"\nThe session ends here, after {counted} (--horizon).", "bold")
+    if session.over and session.chair == "tutor" and not session.is_stored:
+        terminal.text("She needed no tutor: another --seed begins with other luck.")

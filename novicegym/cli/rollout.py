@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +20,13 @@ from novicegym.cli.options import (
     progress_bar,
     take_splits,
     takes_logs,
+)
+from novicegym.cli.policies import (
+    is_behind_api,
+    own_code,
+    require_agent,
+    require_tutor,
+    warn_of_trained_on,
 )
 from novicegym.errors import UsageError
 
@@ -134,7 +138,10 @@ def rollout(
     from novicegym.eval.rollouts import SHARD_TRAJECTORIES
 
     check_sampling(agent, temperature, top_p)
-    if tutor is None and tutor_timeout is not None:
+    require_agent(agent)
+    if tutor is not None:
+        require_tutor(tutor, on_ray=on_ray)
+    elif tutor_timeout is not None:
         raise UsageError("--tutor-timeout goes with --tutor")
     # It refuses names that do not exist.
     fmt = DialogFormat(code=code_format, feedback=feedback)  # type: ignore[arg-type]
@@ -224,10 +231,6 @@ def play_agent(
     from novicegym.eval.records import is_finished
     from novicegym.eval.rollouts import rollout as play_rollout
 
-    # A console script does not look for a user's own MODULE:FACTORY where it is run.
-    # Last, or a student's random.py there would stand in for the standard library's.
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     # The student herself learns from nobody: she is in the logs that are played.
     source_of_logs = played if agent == "logged" else pool
     was_finished = is_finished(out)
@@ -243,16 +246,15 @@ def play_agent(
     told = {
         **source,
         "agent": agent,
-        "agent_code": _own_code(agent),
+        "agent_code": own_code(agent),
         "pool": course_fingerprint(pool),
     }
     if is_language_model(agent):
         told["decoding"] = {"temperature": temperature, "top_p": top_p}
     teach: Callable[[], Agent] | None = None
     if tutor is not None:
-        require_playable(tutor, cluster)
         teach = partial(make_tutor, tutor, pool, seed=seed)
-        told |= {"tutor": tutor, "tutor_code": _own_code(tutor)}
+        told |= {"tutor": tutor, "tutor_code": own_code(tutor)}
     with (
         progress_bar(agent if tutor is None else f"{agent}, {tutor}") as update,
         ExitStack() as opened,
@@ -265,7 +267,7 @@ def play_agent(
             "progress": update,
         }
         # Made here whoever plays, to tell how it asks: it holds no model.
-        behind_api = (made or make()) if _is_behind_api(agent) else None
+        behind_api = (made or make()) if is_behind_api(agent) else None
         if isinstance(behind_api, OpenAIAgent):
             told["endpoint"] = behind_api.settings
             if cluster is None:
@@ -303,23 +305,13 @@ def play_agent(
         ERR.print(f"{out} was complete: nothing was played; delete it to play again")
 
 
-def require_playable(tutor: str, cluster: Cluster | None) -> None:
-    """Raise UsageError for a tutor that does not exist, or is not for where it is to play."""
-    from novicegym.agents.registry import WITH_FILES, require_known
-    from novicegym.agents.tutors.registry import TUTORS
-
-    require_known("tutor", tutor, TUTORS)
-    if cluster is not None and tutor.partition(":")[0] in WITH_FILES:
-        raise UsageError(
-            f"tutor {tutor!r} is a local model, of which every env worker on Ray would load a copy "
-            "without a GPU; play it without --ray"
-        )
-
-
 def _behind(agent: Agent) -> Agent:
     """Return the language model that speaks for a tutor, else the agent itself."""
     from novicegym.agents.tutors.language_model import LanguageModelTutor
+    from novicegym.agents.tutors.on_request import OnRequestTutor
 
+    while isinstance(agent, OnRequestTutor):
+        agent = agent.tutor
     return agent.model if isinstance(agent, LanguageModelTutor) else agent
 
 
@@ -334,62 +326,3 @@ def _make_as_recorded(make: Callable[[], Agent], recorded: Mapping[str, Any]) ->
             "one; start Ray there with the same OPENAI_BASE_URL and NOVICEGYM_API_... variables"
         )
     return agent
-
-
-def _is_behind_api(agent: str) -> bool:
-    return agent.startswith("openai:")
-
-
-def warn_of_trained_on(agent: str, played: Course) -> None:
-    """Say so when a model is to sit in for students whose logs it has learnt."""
-    from novicegym.agents.model_files import find_model
-    from novicegym.agents.registry import WITH_FILES
-    from novicegym.courses.selection import Selection
-    from novicegym.runs import read_config
-
-    kind, _, model = agent.partition(":")
-    run = find_model(model).run if kind in WITH_FILES and model else None
-    config = {} if run is None else read_config(run)
-    if config.get("course") != played.name:
-        return
-    students = {pick.student_id for pick in Selection.everything(played).picks}
-    known = students.intersection(config.get("trained_on", ()))
-    if known:
-        ERR.print(
-            f"warning: {len(known):,} of the {len(students):,} students played are ones that "
-            f"{run} was trained on, so it may remember them; hold some out with --split "
-            "(students:0.2:seed=0:rest to train on, students:0.2:seed=0:first to play)"
-        )
-
-
-def _own_code(agent: str) -> str | None:
-    """Return a hash of what makes an agent from outside: when it changes, it is another run.
-
-    Of a user's own agent the file; of a model's directory all files, and those of an adapter name
-    its base. None of a model behind an API, which is told by how it is asked.
-    """
-    from novicegym.agents.model_files import find_model
-    from novicegym.agents.registry import WITH_FILES
-
-    module, _, rest = agent.partition(":")
-    if not rest or _is_behind_api(agent):
-        return None
-    if module in WITH_FILES:
-        folder = Path(find_model(rest).named)
-        return _model_hash(folder) if folder.is_dir() else None
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # of a package; told when the agent is made
-        return None
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return None
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
-
-
-def _model_hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from novicegym import __version__
-from novicegym.cli import app, options
+from novicegym.cli import app, main, options
 from novicegym.errors import GraderError
 from novicegym.grading import grader
 
@@ -291,12 +291,19 @@ def test_program_from_stdin_must_be_text(tmp_path: Path) -> None:
     "command",
     ["", "course", "course ls", "course show", "course stats", "course convert",
      "course curate", "course make", "grade", "rollout", "table", "compare", "demo", "cache",
-     "cache stats", "cache clear", "cache verify", "sandbox", "sandbox check"],
+     "cache stats", "cache clear", "cache verify", "sandbox", "sandbox check", "model",
+     "report", "train", "play", "tutor", "tutor compare"],
 )  # fmt: skip
 def test_help_explains(command: str) -> None:
     result = novicegym(*command.split(), "--help")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) > 5
+
+
+def test_help_lists_what_there_is() -> None:
+    listed = {line.split()[0] for line in novicegym("--help").stdout.splitlines() if line.strip()}
+    assert listed >= {"rollout", "table", "report", "compare", "train", "play", "tutor", "demo"}
+    assert "compare" in novicegym("tutor", "--help").stdout
 
 
 def test_version_is_printed() -> None:
@@ -361,6 +368,20 @@ def test_interrupted_rollout_keeps_its_shards_and_can_be_completed(tmp_path: Pat
     assert novicegym(*arguments, cwd=tmp_path).returncode == 0
     assert shard.stat().st_mtime_ns == kept
     assert novicegym("table", "run", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [("tutor", "the same command goes on"), ("train", "with --resume"), ("table", "is kept\n")],
+)
+def test_ctrl_c_says_how_to_go_on(
+    command: str, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("novicegym.cli.app", lambda: sys.exit(130))
+    monkeypatch.setattr(sys, "argv", ["novicegym", command])
+    with pytest.raises(SystemExit):
+        main()
+    assert how in capsys.readouterr().err
 
 
 def test_ray_for_a_single_shard_is_said_to_gain_nothing(

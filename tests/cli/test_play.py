@@ -40,6 +40,9 @@ def tutor(course, seed):
 def student(course, seed):
     return Says(["def add(a, b):\\n    return a * b", "def add(a, b):\\n    return a + b"])
 
+def able(course, seed):
+    return Says(["def add(a, b):\\n    return a + b"])
+
 def deaf(course, seed):
     student = Says([])
     student.listens = False
@@ -111,6 +114,14 @@ def test_tutor_plays_from_a_pipe(folder: Path) -> None:
     assert split_message(first.logged_feedback or "")[1] == "Plus?"
 
 
+def test_a_student_who_is_right_at_once_leaves_nothing_to_say(folder: Path) -> None:
+    result = play("Plus?\n", "--as", "tutor", "-a", "add", "--student", "partners:able")
+    assert result.exit_code == 0, result.stderr
+    assert "Solved: submission 1" in result.stdout
+    assert "needed no tutor: another --seed" in result.stdout
+    assert transcript(folder) == {}
+
+
 def test_tutor_of_the_novice_within_a_log_says_nothing(folder: Path) -> None:
     arguments = ("--as", "tutor", "--trajectory", "ann", "add", "--position", "2", "--horizon", "1")
     result = play(":pass\n", *arguments)
@@ -118,6 +129,7 @@ def test_tutor_of_the_novice_within_a_log_says_nothing(folder: Path) -> None:
     assert "1 earlier submission:" in result.stdout
     assert "Submission 2 (logged)" in result.stdout
     assert len(transcript(folder)["ann", "add"].submissions) == 3
+    assert "She needed no tutor" not in result.stdout
 
 
 def test_log_cannot_drive_the_terminal(folder: Path) -> None:

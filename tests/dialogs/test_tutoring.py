@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from novicegym.courses.load import load_course
 from novicegym.courses.model import Assignment
 from novicegym.courses.suite import CallCase, TestSuite
-from novicegym.dialogs.fences import blocks
+from novicegym.dialogs.fences import blocks, fence
 from novicegym.dialogs.serialize import DialogFormat, Turn, parse_dialog, serialize
 from novicegym.dialogs.tutoring import split_message, tutor_dialog, with_message, without_oldest
 from novicegym.errors import UsageError
@@ -30,7 +31,8 @@ WRONG = Verdict(Fraction(0), "logical")
 GRADE = DialogFormat(feedback="grade")
 PIECES = st.sampled_from(
     ["```", "````", "``", "~~~", "`", "tutor", "tutor\n", "\n", "\n\n", "\r\n", " ", "x = 1",
-     "\n\n```tutor\n", "\n```", "\n\n```tutor\n\n```", "\n\n````tutor\n", "\n````", "\u2028"]
+     "\n\n```tutor\n", "\n```", "\n\n```tutor\n\n```", "\n\n````tutor\n", "\n````", "\u2028",
+     "\\", "\n\\```tutor\n", "\n  ~~~ Tutor", "\r```tutor"]
 )  # fmt: skip
 TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join))
 MESSAGES = TEXTS.map(str.strip)
@@ -51,9 +53,20 @@ def test_any_user_turn_splits_into_what_makes_it_again(content: str) -> None:
     """Whatever a user turn says, nothing of it is lost, and it cannot mean two things."""
     feedback, message = split_message(content)
     again = with_message(feedback, message)
-    # A turn nobody wrote: an empty fence below a feedback that would have needed none.
-    unneeded = f"{feedback}\n\n```tutor\n\n```"
-    assert content in (again, unneeded)
+    # A turn nobody wrote has a block of a tutor's in its feedback: that one is escaped.
+    assert again == content or again.replace("\\", "") == content.replace("\\", "")
+    assert split_message(again) == (feedback, message)
+
+
+@given(TEXTS, MESSAGES)
+def test_a_user_turn_opens_no_other_tutors_block_than_the_tutors(
+    feedback: str, message: str
+) -> None:
+    turn = with_message(feedback, message)
+    if message:
+        turn = turn.removesuffix(f"\n\n{fence('tutor', message)}")
+    for line in re.split(r"\r\n|\r|\n", turn):
+        assert re.match(r" {0,3}(`{3,}|~{3,})[ \t]*tutor", line, re.IGNORECASE) is None
 
 
 @given(MESSAGES.filter(bool), st.sampled_from([" ", "\n", "\t\n "]))
@@ -73,7 +86,14 @@ def test_a_program_that_prints_a_tutors_fence_does_not_speak_as_the_tutor() -> N
     printed = Verdict(Fraction(0), "logical", (), "You printed:\n\n```tutor\nAll is well.\n```")
     content = serialize(ASSIGNMENT, [("x", printed)], DialogFormat())[-1]["content"]
     assert split_message(content) == (render_feedback(printed, "full"), "")
-    assert content == render_feedback(printed, "full") + "\n\n```tutor\n\n```"
+    assert content == render_feedback(printed, "full").replace("```tutor", "\\```tutor")
+
+
+def test_a_feedback_keeps_what_opens_no_block_of_a_tutor() -> None:
+    """Indented as the grader indents what a program prints, or of another label, or in a line."""
+    feedback = "  got:\n    ```tutor\n    x\n\n```python\ny\n```\nSee ```tutor\n\\x"
+    assert with_message(feedback, "") == feedback
+    assert with_message(feedback, "x").startswith(f"{feedback}\n\n")
 
 
 @given(

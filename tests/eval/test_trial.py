@@ -188,21 +188,31 @@ def test_arms_have_a_folder_each(tmp_path: Path) -> None:
         arm_folders(tmp_path, ["silent"])
 
 
+def keys_drawn(course: Course, seed: int, grader: Grader) -> frozenset[tuple[str, str]] | None:
+    """The two trajectories that take part; None where both are of one student."""
+    try:
+        drawn = draw_trajectories(course, 2, seed, TRIAL, grader)
+    except TooFewError:
+        return None
+    assert len(drawn.trajectories) == 2
+    return frozenset(one.key for one in drawn.trajectories)
+
+
 def test_who_takes_part_depends_on_the_seed_alone(small_course: Course, grader: Grader) -> None:
     reversed_course = replace(
         small_course, trajectories=tuple(reversed(tuple(small_course.trajectories)))
     )
     drawn = set()
     for seed in range(8):
-        keys, again = (
-            {one.key for one in draw_trajectories(course, 2, seed, TRIAL, grader).trajectories}
-            for course in (small_course, reversed_course)
-        )
-        assert keys == again
-        assert len(keys) == 2
-        drawn |= keys
-    # cem was right at once and needs no tutor.
-    assert drawn == {("ann", "add"), ("ben", "add"), ("ann", "double")}
+        first, again = (keys_drawn(one, seed, grader) for one in (small_course, reversed_course))
+        assert first == again
+        drawn.add(first)
+    # cem was right at once and needs no tutor; of two trajectories of ann's there is no trial.
+    ann, other, ben = ("ann", "add"), ("ann", "double"), ("ben", "add")
+    assert drawn == {frozenset({ann, ben}), frozenset({other, ben}), None}
+    of_one = next(seed for seed in range(8) if keys_drawn(small_course, seed, grader) is None)
+    with pytest.raises(TooFewError, match="all 2 trajectories drawn are of 'ann': take more"):
+        draw_trajectories(small_course, 2, of_one, TRIAL, grader)
     assert len(draw_trajectories(small_course, 99, 0, TRIAL, grader).trajectories) == 3
     cem = replace(small_course, trajectories=small_course.trajectories[3:])
     with pytest.raises(UsageError, match="nobody to tutor"):
@@ -297,6 +307,18 @@ def test_records_without_a_tutor_are_refused(
         tutored_episodes(read_records(run), small_course, small_course, grader, horizon=10)
 
 
+def test_one_student_is_too_few_however_many_trajectories(
+    small_course: Course, grader: Grader
+) -> None:
+    of_ann = [one for one in small_course.trajectories if one.student_id in ("ann", "cem")]
+    alone = replace(small_course, trajectories=tuple(of_ann))
+    with pytest.raises(TooFewError, match="and only 'ann' can be tutored here"):
+        draw_trajectories(alone, 9, 0, TRIAL, grader)
+    nobody_else = replace(alone, trajectories=tuple(of_ann[:2]))
+    with pytest.raises(TooFewError, match="and only 'ann' can be tutored here"):
+        draw_trajectories(nobody_else, 2, 0, TRIAL, grader)
+
+
 @pytest.fixture
 def invoke(small_course: Course, tmp_path: Path) -> Callable[..., Any]:
     """Runs `novicegym tutor compare silent feedback ...` on the small course."""
@@ -331,6 +353,30 @@ def test_the_command_plays_compares_and_goes_on(invoke: Callable[..., Any], tmp_
     assert invoke("solution", "--out", str(out), "--samples", "50").exit_code == 0
     assert {path: path.read_bytes() for path in kept} == kept
     assert (out / "solution" / "run.json").is_file()
+
+
+def test_an_effect_beyond_what_can_be_loses_nothing_of_the_trial(
+    invoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    """How much an outcome can change is known when it has been played."""
+    out = tmp_path / "t"
+    settings = ("--out", str(out), "--samples", "50", "--json")
+    without = json.loads(invoke(*settings).stdout)
+    found = invoke("--power", "--effect", "solved=1", *settings)
+    assert isinstance(found.exception, UsageError)
+    assert "an effect of +1 on solved cannot be" in str(found.exception)
+    assert json.loads(found.stdout) == without
+    assert json.loads((out / "trial.json").read_text("utf-8")) == without
+    assert without["power"] == []
+    assert (out / "trial.html").is_file()
+
+
+@pytest.mark.parametrize("wrong", [("silnt",), ("silent", "--student", "novce")])
+def test_a_slip_in_a_name_is_told_before_the_course_is_opened(wrong: tuple[str, ...]) -> None:
+    command = ["tutor", "compare", "feedback", *wrong, "-c", "no_such_course", "--out", "t"]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UsageError)
+    assert "Did you mean" in str(result.exception)
 
 
 _OWN = """
@@ -391,16 +437,32 @@ def test_a_student_with_a_state_is_the_same_in_every_arm(
         (("--effect", "solved=0.1"), "--effect goes with --power"),
         (("--power", "--effect", "leak=0.1"), "leak"),
         (("--power", "--effect", "solved=0"), "other than 0"),
+        (("--power", "--effect", "solved=1.5"), "from -1 to 1, got 1.5"),
+        (("--power", "--effect", "submissions=-10"), "from -9 to 9, got -10"),
+        (("--power", "--effect", "final_grade=nan"), "got nan"),
+        (("--power", "--effect", "solved=much"), "takes a number, got 'much'"),
+        (("--split", "assignments:double"), "and only 'ann' can be tutored here"),
         (("--student", "retrieval"), "'retrieval' does not listen"),
         (("--env-workers", "2"), "go with --ray"),
         (("hf:some/model", "--ray"), "without --ray"),
         (("nextstep",), "next_step"),
         (("silent",), "named twice"),
+        (("on_request:bughint",), "bug_hint"),
+        (("on_request:hf:no_such_folder",), "no model directory 'no_such_folder'"),
+        (("on_request:hf:some/model", "--ray"), "without --ray"),
+        (("nobody:here",), "no module 'nobody'"),
+        (("nobody.at_all:here",), "cannot import module 'nobody.at_all'"),
+        (("openai:model",), "OPENAI_API_KEY"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_played(
-    invoke: Callable[..., Any], tmp_path: Path, wrong: tuple[str, ...], said: str
+    invoke: Callable[..., Any],
+    tmp_path: Path,
+    wrong: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     result = invoke("--out", str(tmp_path / "t"), *wrong)
     assert isinstance(result.exception, UsageError)
     assert said in str(result.exception)

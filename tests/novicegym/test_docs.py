@@ -88,6 +88,10 @@ def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: 
 SHORT = (
     ("-m novicegym train", None),  # tests/training/test_processes.py
     ("-r qwen3", "--show"),
+    ("benchmarks/after_tutoring.py", "silent solution --n 6 --samples 2"),
+    ("benchmarks/leak_scale.py", "--states 4"),
+    ("benchmarks/novice_hints.py", "--states 4"),
+    ("benchmarks/hint_requests.py", "--samples 20 --splits 1"),
     ("benchmarks/", None),
     ("hf:runs/dpo -c progsnap2", None),  # after a run with those weights
     ("hf:runs/sft --ray", None),  # after a run of another page; on a cluster
@@ -99,6 +103,7 @@ SHORT = (
     ("--ray", "--split trajectories:40"),
     ("novicegym train dapo", "--split trajectories:10 --set epochs=0.1 --set completion=16"),
     ("novicegym train", "--split trajectories:10 --set epochs=0.1 --set context=1024"),
+    ("on_request:", "--split trajectories:30"),
     ("novicegym rollout", "--split trajectories:1"),
     ("", ""),
 )
@@ -109,11 +114,15 @@ SHORT = (
 def test_long_commands_of_the_page_run_when_they_are_made_short(page: Path, tmp_path: Path) -> None:
     """The blocks marked `sh`: as they stand, with less to do."""
     pytest.importorskip("trl", reason="the train extra is not installed")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ITAP": str(SHARED / "data" / "itap"),
+        "NOVICEGYM": str(ROOT),
+    }
     for block in blocks(page, "sh"):
         for command in block.replace("\\\n", " ").splitlines():
             short = next(ending for key, ending in SHORT if key in command)
-            if short is None:
+            if short is None or ("$ITAP" in command and not SHARED.is_dir()):
                 continue
             result = subprocess.run(
                 ["bash", "-c", f"{command} {short}"],
