@@ -242,7 +242,10 @@ def test_rewards_are_those_of_the_environment(
     make: Make, class_of_three: Course, grader: Grader, horizon: int
 ) -> None:
     reward = {"gain": 1.0, "solve": 1.0, "leak": 2.0}
-    trainer = make(reward=reward, student=Told(class_of_three), horizon=horizon, resamples=0)
+    # Sixteen completions of a prefix: that one gives the solution away does not hang on a seed.
+    trainer = make(
+        reward=reward, student=Told(class_of_three), horizon=horizon, group=16, resamples=0
+    )
     env = TutorEnv(
         class_of_three,
         student=Told(class_of_three),
@@ -252,14 +255,19 @@ def test_rewards_are_those_of_the_environment(
         past_log=True,
     )
     rollouts = roll(trainer, [0, 1, 4, 5])
+    giving = 0
     for one in rollouts:
         start = one.episode.start
         env.reset(options={"trajectory": start.trajectory.key, "position": start.position})
         said = one.episode.messages[start.position - 1 : -1]
         assert one.reward == pytest.approx(sum(float(env.step(message)[1]) for message in said))
         assert env.episode.turns == one.episode.turns
+        if SOLUTION in said:
+            giving += 1
+            (_, first), (_, last) = (one.episode.turns[place] for place in (start.position - 1, -1))
+            assert one.reward <= float(last.grade - first.grade) + last.correct - 2
     assert {one.episode.step for one in rollouts} == set(range(1, horizon + 1))
-    assert any(one.reward < 0 for one in rollouts)
+    assert giving
 
 
 def test_a_dialog_ends_with_what_the_tutor_says_of_the_last_submission(
@@ -288,8 +296,6 @@ def test_students_and_rewards_that_teach_nothing_are_refused(
             grader,
             small_course,
         )
-    with pytest.raises(UsageError, match="'retention' needs episodes that training does not play"):
-        read_tutor_reward('{"gain": 1, "retention": 1}')
     with pytest.raises(UsageError, match="no JSON"):
         read_tutor_reward("{gain: 1}")
     with pytest.raises(UsageError, match="tutor reward"):
