@@ -34,8 +34,8 @@ class Agent(Protocol):
         and code, grade, outcome and case_bits of the last submission. They say so at every
         feedback level, "none" too: a policy that must not know reads only the dialogs.
         Two keys are there only when a tutor has gone (`envs.afterwards`): sample, from 1, which of
-        several programs asked for in the same state, and past, the dialog and the info of the
-        episode before, which the dialog goes on from.
+        several programs asked for in the same state, and past, the dialog and the info of an
+        episode of hers before this one.
         """
         ...
 

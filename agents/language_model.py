@@ -27,8 +27,8 @@ from novicegym.agents.model_files import (
     put_adapter,
     trained_context,
 )
-from novicegym.dialogs.serialize import Dialog
-from novicegym.dialogs.windows import fit_prompt
+from novicegym.dialogs.serialize import Dialog, with_past
+from novicegym.dialogs.windows import TokenCounter, Window, fit_prompt, fit_window
 from novicegym.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,8 +140,9 @@ class LanguageModelAgent:
     def act(self, dialogs: Sequence[Dialog], infos: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the model's answers.
 
-        Greedy answers depend on the dialog alone, sampled ones on the seed and the seat, too:
-        student, assignment, position and step; neither on what else is in the batch. Raises
+        Greedy answers depend on the dialog alone (and on the episode before it, `past`), sampled
+        ones on the seed and the seat, too: student, assignment, position, step and sample; neither
+        on what else is in the batch. Raises
         UsageError for an assignment whose prompt does not fit the context.
         """
         return act_by_streaming(self, dialogs, infos)
@@ -200,12 +201,25 @@ def prompt_ids(
     context: int,
     completion: int,
 ) -> list[int]:
-    """Return the longest prompt that leaves room for the answer.
+    """Return the longest prompt that leaves room for the answer; errors as in `prompt_window`."""
+    return dialogs.prompt(prompt_window(dialogs, dialog, info, context, completion).dialog)
 
-    Raises UsageError naming the assignment if there is none.
+
+def prompt_window(
+    counter: TokenCounter, dialog: Dialog, info: Mapping[str, Any], context: int, completion: int
+) -> Window:
+    """Return the longest window that leaves room for the answer.
+
+    An earlier episode in the info comes before the dialog, without its oldest submissions, or not
+    at all, where the context is too short. Raises UsageError naming the assignment if there is no
+    window.
     """
-    window = fit_prompt(dialog, context, dialogs, info["assignment_id"], reserve=completion)
-    return dialogs.prompt(window.dialog)
+    if "past" in info:
+        whole = with_past(dialog, info["past"]["dialog"])
+        window = fit_window(whole, context, counter, reserve=completion, generation_prompt=True)
+        if window is not None and window.start < len(whole):
+            return window
+    return fit_prompt(dialog, context, counter, info["assignment_id"], reserve=completion)
 
 
 def sampling_seed(seed: int, info: Mapping[str, Any]) -> int:

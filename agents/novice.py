@@ -87,8 +87,7 @@ class NoviceAgent:
             moment.append(int(info["sample"]))
         rng = np.random.default_rng([*place, *moment])
         submitted, shown = read_dialog(dialog)
-        if "past" in info:  # the submissions in the dialog are to another assignment
-            submitted, shown = [], Shown("nothing")
+        if "past" in info:
             novice = replace(novice, cured=self._cured(**info["past"]))
         programs = self._programs(assignment, student_id)
         if self._gives_up and gives_up(novice, len(submitted), shown, rng, self._process):
@@ -128,12 +127,13 @@ class NoviceAgent:
             found.append(
                 overcome(novice, submitted, shown, known, made[number], rng, self._process)
             )
-        luck = np.random.default_rng(place).spawn(1)[0]
-        return tuple(
-            name
-            for name in dict.fromkeys(found)
-            if name is not None and luck.random() < self._process.cure
-        )
+        # By name: what else she got over shall not change the luck with this one.
+        luck = {
+            name: np.random.default_rng([*place, crc32(name.encode())]).random()
+            for name in found
+            if name is not None
+        }
+        return tuple(name for name in luck if luck[name] < self._process.cure)
 
     def _programs(self, assignment: Assignment, student_id: str) -> list[str]:
         """Return the correct programs that do not come from the student in the seat."""

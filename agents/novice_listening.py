@@ -10,7 +10,7 @@ a message which names every line points nowhere.
   she mostly tinkers there.
 - No line, but words in backticks: a word that is part of what must change points at that fault.
   Others do nothing, since names are said in passing, too.
-- The line alone that the feedback names already: nothing, she knows it.
+- A line alone that the feedback names already: nothing, she knows it.
 - A whole program that is not hers: she may submit it as it is (`copying`), right or wrong. If she
   does not, the rest of the message counts.
 
@@ -142,7 +142,7 @@ def _looked_at(
     if named:
         first, last = named[int(place * len(named))]
         line = first + int(within * (last - first + 1))
-        if line == shown.line and not hint.words:
+        if line in (shown.line, *shown.lines) and not hint.words:
             return None, None
         there = [fault for fault in faults if gap(fault, line) == 0]
         meant = [fault for fault in there if _changing(code, fault) & set(hint.words)]

@@ -152,7 +152,7 @@ def at_loop(shown: Shown, code: str) -> Shown:
         return shown
     lines = enumerate(code.split("\n"), 1)
     first = next((number for number, line in lines if line.lstrip().startswith("while")), None)
-    return Shown("limit", first, hint=shown.hint)
+    return shown._replace(line=first)
 
 
 def _may_hang(source: Source, edits: Edits) -> bool:

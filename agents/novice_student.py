@@ -135,6 +135,8 @@ class Shown(NamedTuple):
     """The 1-based line the feedback points at."""
     name: str = ""
     """The name of which it says that it has no value."""
+    lines: tuple[int, ...] = ()
+    """All lines that the feedback names, `line` among them."""
     hint: Hint = Hint()
     """Empty without a message."""
 
@@ -159,17 +161,22 @@ def draw_novice(rng: np.random.Generator, process: Process) -> Novice:
 
 def read_feedback(text: str) -> Shown:
     """Return what a feedback shows; any text will do."""
+    lines = tuple(int(number) for number in re.findall(r"\bline (\d{1,6})\b", text))
+    return _sight(text, lines[-1] if lines else None)._replace(lines=lines)
+
+
+def _sight(text: str, line: int | None) -> Shown:
+    """Return what a feedback shows, but for the lines it names before the last one."""
     # At the start of a line only the grader speaks: what programs print stands indented.
     sentence = re.search(r"^Your program (.*)$", text, re.MULTILINE)
     says = sentence.group(1) if sentence else ""
-    lines = [int(number) for number in re.findall(r"\bline (\d{1,6})\b", text)]
     if re.search(r"\b(Syntax|Indentation|Tab)Error\b|not valid Python", text):
-        return Shown("syntax", lines[-1] if lines else None)
+        return Shown("syntax", line)
     if "too long" in says or "too much memory" in says:
         return Shown("limit")
     if re.search(r"^\s*(error:.*)?\w*(Error|Exception|Interrupt)\b", text, re.MULTILINE):
         name = re.search(r"(?:Name|UnboundLocal)Error: .*?'(\w+)'", text)
-        return Shown("runtime", lines[-1] if lines else None, name.group(1) if name else "")
+        return Shown("runtime", line, name.group(1) if name else "")
     if "stops with an error" in says:
         return Shown("runtime")
     if says.startswith("is correct") or re.search(r"^Grade: 100/100$", text, re.MULTILINE):

@@ -27,7 +27,12 @@ from novicegym.agents.api_calls import Calls
 from novicegym.agents.api_pace import Pace
 from novicegym.agents.api_settings import ApiSettings
 from novicegym.agents.base import Asked, act_by_streaming
-from novicegym.agents.language_model import COMPLETION, check_context, sampling_seed
+from novicegym.agents.language_model import (
+    COMPLETION,
+    check_context,
+    prompt_window,
+    sampling_seed,
+)
 from novicegym.agents.response_cache import (
     Answer,
     ResponseCache,
@@ -36,7 +41,7 @@ from novicegym.agents.response_cache import (
     open_cache,
 )
 from novicegym.dialogs.serialize import Dialog, Message
-from novicegym.dialogs.windows import MessageCounter, TokenCounter, fit_prompt
+from novicegym.dialogs.windows import MessageCounter, TokenCounter
 from novicegym.errors import AgentError, EndpointError, NovicegymError, UsageError
 
 _BYTES_PER_TOKEN = 3
@@ -303,8 +308,8 @@ class OpenAIAgent:
 
     def _request(self, dialog: Dialog, info: Mapping[str, Any]) -> _Request:
         assignment_id = info["assignment_id"]
-        window = fit_prompt(
-            dialog, self._settings.context, self._counter, assignment_id, reserve=self._completion
+        window = prompt_window(
+            self._counter, dialog, info, self._settings.context, self._completion
         )
         body: dict[str, Any] = {
             "model": self._model,

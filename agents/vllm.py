@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -122,6 +123,12 @@ class VllmAgent:
             seed=seed,
             adapter=adapter,
         )
+
+    def with_seed(self, seed: int) -> Self:
+        """Return an agent of the same engine that samples by another seed."""
+        other = copy(self)
+        other._seed = seed
+        return other
 
     @property
     def takes_empty_turns(self) -> bool:

@@ -151,14 +151,17 @@ def serialize(
     return dialog
 
 
-def with_next_assignment(dialog: Dialog, assignment: Assignment) -> Dialog:
-    """Return a student's dialog that goes on with another assignment, as a new object."""
-    text = assignment_text(assignment)
-    earlier: Dialog = [message.copy() for message in dialog]
-    if earlier[-1]["role"] == "user":  # roles alternate
-        earlier[-1]["content"] += f"\n\nThe next assignment:\n\n{text}"
-        return earlier
-    return [*earlier, {"role": "user", "content": text}]
+def with_past(dialog: Dialog, past: Dialog) -> Dialog:
+    """Return a student's dialog as it goes on from an earlier one of hers, as a new object.
+
+    The system message is the earlier one's.
+    """
+    merged: Dialog = [message.copy() for message in past]
+    later = [message.copy() for message in dialog if message["role"] != "system"]
+    if merged[-1]["role"] == "user":  # roles alternate
+        opening = later.pop(0)["content"]
+        merged[-1]["content"] += f"\n\nThe next assignment:\n\n{opening}"
+    return [*merged, *later]
 
 
 def check_messages(turns: Sequence[object], messages: Sequence[str]) -> None:

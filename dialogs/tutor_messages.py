@@ -14,8 +14,9 @@ so the only block of a tutor that a user turn opens is the tutor's: no program s
 neither to `split_message` nor to who reads the dialog as Markdown.
 
 Covered: any feedback and any message. Not covered: white space around a message, which is taken
-off; a program that prints the block within a quote or a list, or says without one that it is the
-tutor: there a reader can be misled, and `split_message` not.
+off; a program that prints the block within a quote or a list, leaves a fence or a comment of HTML
+open above the tutor's, or says without a block that it is the tutor: there a reader can be misled,
+and `split_message` not.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import re
 from novicegym.dialogs.fences import fence
 
 _TRAILING_MARK = re.compile(r"`{3,}+")
-_OPENING = r"(?mi)(?:^|(?<=\r))( {0,3}+)%s(\\*+(?:`{3,}+|~{3,}+)[ \t]*+tutor)"
+_OPENING = r"(?mi)(?:^|(?<=\r))( {0,3}+)%s(\\*+(?:`{3,}+|~{3,}+)[^\S\n]*+(?:tutor|&))"
 _FORGED = re.compile(_OPENING % "")
 _ESCAPED = re.compile(_OPENING % r"\\")
 

@@ -30,7 +30,7 @@ from novicegym.dialogs.serialize import (
 from novicegym.dialogs.tutor_messages import split_message, with_message
 from novicegym.grading.verdict import Verdict
 
-__all__ = ["split_message", "tutor_dialog", "with_message", "without_oldest"]
+__all__ = ["is_tutor_dialog", "split_message", "tutor_dialog", "with_message", "without_oldest"]
 
 _HEAD = re.compile(r"\n\nSubmission (\d{1,9}):\n(`{3,}+)python\n")
 _FEEDBACK = re.compile(r"\n\nFeedback:\n(`{3,}+)feedback\n")
@@ -66,12 +66,18 @@ def tutor_dialog(
     return dialog
 
 
+def is_tutor_dialog(dialog: Dialog) -> bool:
+    """Whether it is from the tutor's side, to its first user message at least."""
+    return len(dialog) > 1 and dialog[0] == {"role": "system", "content": prompt_text("tutor")}
+
+
 def without_oldest(dialog: Dialog) -> Dialog | None:
     """Return a tutor's dialog without the oldest submission in its first user message.
 
-    None where that shows none, and for any other dialog. Submissions keep their numbers.
+    None where that shows none or the last of all, which a tutor is asked about, and for any other
+    dialog. Submissions keep their numbers.
     """
-    if len(dialog) < 2 or dialog[0] != {"role": "system", "content": prompt_text("tutor")}:
+    if not is_tutor_dialog(dialog):
         return None
     text = dialog[1]["content"]
     # The first from which submissions follow to the end: the assignment's text may look like one.
@@ -79,6 +85,8 @@ def without_oldest(dialog: Dialog) -> Dialog | None:
         if ends := _submission_ends(text, head.start()):
             break
     else:
+        return None
+    if len(ends) == 1 and not any(message["role"] == "user" for message in dialog[2:]):
         return None
     opening: Message = {"role": "user", "content": text[: head.start()] + text[ends[0] :]}
     return [dialog[0].copy(), opening, *(message.copy() for message in dialog[2:])]

@@ -25,7 +25,7 @@ from itertools import accumulate
 from typing import Protocol, TypeAlias
 
 from novicegym.dialogs.serialize import Dialog, Message
-from novicegym.dialogs.tutoring import without_oldest
+from novicegym.dialogs.tutoring import is_tutor_dialog, without_oldest
 from novicegym.errors import UsageError
 
 Render: TypeAlias = Callable[[Dialog, bool], Sequence[int]]
@@ -176,8 +176,9 @@ def fit_window(
     """Return the longest window of at most `budget - reserve` tokens.
 
     None when the preamble alone is larger (`fit_prompt` raises instead). A tutor's preamble holds
-    submissions, too: the oldest of those go first. reserve: tokens kept free for what is to
-    follow, the target or the model's answer, which so is never cut.
+    submissions, too: the oldest of those go first, and None where the last of all would go.
+    reserve: tokens kept free for what is to follow, the target or the model's answer, which so is
+    never cut.
     """
     limit = _limit(budget, reserve)
     versions = [dialog]
@@ -191,7 +192,8 @@ def fit_window(
         return window is not None and not window.dropped
 
     longest = bisect_left(versions, True, key=is_whole)
-    return _fit(versions[min(longest, len(versions) - 1)], limit, counter, generation_prompt)
+    window = _fit(versions[min(longest, len(versions) - 1)], limit, counter, generation_prompt)
+    return None if window is not None and window.start == len(dialog) > 2 else window
 
 
 def _fit(
@@ -230,8 +232,9 @@ def fit_prompt(
     if window is None:
         size = counter.measure(dialog[: preamble_length(dialog)], generation_prompt)
         reserved = f" beside {reserve} reserved" if reserve else ""
+        what = "with the last submission" if is_tutor_dialog(dialog) else "alone"
         raise UsageError(
-            f"the prompt of assignment {assignment_id!r} alone takes {size} tokens{reserved}, "
+            f"the prompt of assignment {assignment_id!r} {what} takes {size} tokens{reserved}, "
             f"more than the context of {budget}; raise the context (of a training stage: --set "
             "context=TOKENS) or leave the assignment out"
         )

@@ -5,9 +5,11 @@ Two questions are put when an episode has ended, as a reward for it wants (`rewa
 - post_solve: K programs from where the dialogue ended, each as if it were the next submission. All
   are the same student's; only the draw differs, by `info["sample"]`. Who submits without drawing
   gives the same program K times.
-- retention: her first submission to the next assignment with a concept of this one. Her dialog
-  is the one with the tutor, to the end, with the new assignment below it, so who reads dialogs
-  needs nothing else; `info["past"]` has the earlier dialog and its info by themselves.
+- retention: her first submission to the next assignment with a concept of this one. What she
+  brings along is in `info["past"]`: the dialog with the tutor, to its end, and its info. Language
+  models read it before the new assignment, as far as their context goes
+  (`agents.language_model`); the novice may have got over a misconception. A student who does not
+  look there has forgotten everything.
 
 Covered: any student that listens, many episodes in one batch. Not covered: a student who is a
 person or another process's, as in `tutoring_v0`; several assignments later.
@@ -21,7 +23,6 @@ from typing import NamedTuple
 
 from novicegym.courses.model import Assignment, Course
 from novicegym.dialogs.extract import extract_code
-from novicegym.dialogs.serialize import with_next_assignment
 from novicegym.envs.episode import Episode, Start
 from novicegym.envs.partner import Partner, completions_of
 from novicegym.grading.grader import Grader
@@ -109,11 +110,11 @@ def _next_ones(
     ]
     dialogs, infos = [], []
     for _, episode, following in asked:
-        past = episode.dialog()
         start = Start(following, episode.start.student_id, episode.start.term)
-        info = Episode(start, episode.rules, turns=[]).info(reveal=False)
-        dialogs.append(with_next_assignment(past, following))
-        infos.append(info | {"past": {"dialog": past, "info": episode.info(reveal=False)}})
+        fresh = Episode(start, episode.rules, turns=[])
+        past = {"dialog": episode.dialog(), "info": episode.info(reveal=False)}
+        dialogs.append(fresh.dialog())
+        infos.append(fresh.info(reveal=False) | {"past": past})
     said = completions_of(student, dialogs, infos)
     verdicts = grader.grade_batch(
         [

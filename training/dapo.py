@@ -45,7 +45,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from novicegym.agents.generation import generate
 from novicegym.dialogs.serialize import Dialog
 from novicegym.dialogs.tokens import DialogTokenizer
-from novicegym.dialogs.windows import fit_prompt
+from novicegym.dialogs.windows import fit_prompt, fit_window
 from novicegym.envs.episode import Episode, Start
 from novicegym.errors import UsageError
 from novicegym.training.chairs import Chair
@@ -174,6 +174,34 @@ def _scores(group: Sequence[Rollout]) -> list[float]:
     return [math.ldexp(round(mantissa * 4096), exponent - 12)] * len(scores)
 
 
+def reserved(recipe: OnPolicyRecipe) -> int:
+    """Return the tokens kept free behind a prompt.
+
+    There is room for a whole answer, and beyond the first for as many as half of the context holds.
+    """
+    return min(recipe.horizon * recipe.completion, max(recipe.completion, recipe.context // 2))
+
+
+def with_room(
+    starts: Sequence[Start], recipe: OnPolicyRecipe, dialogs: DialogTokenizer, chair: Chair
+) -> list[Start]:
+    """Return the starts whose prompt fits the context; UsageError where there is none."""
+    asked = [chair.dialog(episode) for episode in chair.begin(starts)]
+    room = reserved(recipe)
+    kept = [
+        start
+        for start, dialog in zip(starts, asked, strict=True)
+        if fit_window(dialog, recipe.context, dialogs, reserve=room, generation_prompt=True)
+        is not None
+    ]
+    if not kept:
+        raise UsageError(
+            f"none of the {len(starts)} states fits a context of {recipe.context} tokens, "
+            f"{room} of them for the answer; raise the context (--set context=TOKENS)"
+        )
+    return kept
+
+
 def overlong_penalty(tokens: int, limit: int, share: float) -> float:
     """Return DAPO's soft punishment: 0, then falling to -1 over the last `share` of the limit."""
     into = 1 + (tokens - limit) / (limit * share) if share > 0 else 0.0
@@ -191,10 +219,7 @@ class PrefixRollouts:
         chair: Chair,
     ) -> None:
         self.recipe, self.dialogs, self.starts, self.chair = recipe, dialogs, starts, chair
-        # Room for a whole answer, and beyond the first for as many as half of the context holds.
-        self.reserve = min(
-            recipe.horizon * recipe.completion, max(recipe.completion, recipe.context // 2)
-        )
+        self.reserve = reserved(recipe)
         self._metrics: dict[str, float] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         for assignment in {start.assignment.id: start.assignment for start in starts}.values():

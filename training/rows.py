@@ -23,6 +23,7 @@ from itertools import accumulate, chain
 from typing import Any
 
 from novicegym.dialogs.tokens import DialogTokenizer
+from novicegym.dialogs.tutoring import is_tutor_dialog
 from novicegym.dialogs.windows import fit_prompt, fit_window, preamble_length
 from novicegym.errors import UsageError
 from novicegym.training.logged import LoggedDialog
@@ -120,7 +121,11 @@ def _rows(
     opening = one.dialog[:first]
     # A tutor's holds submissions, of which the oldest make room, as they do when it is asked.
     kept = fit_window(opening, context, dialogs, reserve=context // 4)
-    kept = kept or fit_prompt(opening, context, dialogs, one.assignment_id)
+    kept = kept or fit_window(opening, context, dialogs)
+    if kept is None and is_tutor_dialog(opening):
+        yield LeftOutTurn(one.student_id, one.assignment_id, 0, dialogs.measure(opening))
+        return
+    kept = kept or fit_prompt(opening, context, dialogs, one.assignment_id)  # says what is wrong
     messages = dialogs.encode([*kept.dialog, *one.dialog[first:]])
     offsets = [0, *accumulate(len(message.ids) for message in messages)]
     ids = list(chain.from_iterable(message.ids for message in messages))

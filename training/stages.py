@@ -353,13 +353,16 @@ def _preference(recipe: DpoRecipe, loaded: LoadedModel, data: _Data, out: Path) 
 
 
 def _on_policy(recipe: OnPolicyRecipe, loaded: LoadedModel, data: _Data, out: Path) -> Any:
-    from novicegym.training.dapo import make_dapo_trainer
+    from novicegym.training.dapo import make_dapo_trainer, with_room
 
     starts = draw_prefixes(
         data.training, data.logged[0], positions=recipe.positions, seed=recipe.seed
     )
-    _tell(out, training={"prefixes": len(starts)})
-    return make_dapo_trainer(recipe, loaded, starts, out, chair=_chair(recipe, loaded, data))
+    chair, drawn = _chair(recipe, loaded, data), len(starts)
+    if isinstance(recipe, TutorDapoRecipe):  # a student's prompt gives way to any length
+        starts = with_room(starts, recipe, loaded.dialogs, chair)
+    _tell(out, training={"prefixes": len(starts), "too_long": drawn - len(starts)})
+    return make_dapo_trainer(recipe, loaded, starts, out, chair=chair)
 
 
 def _chair(recipe: OnPolicyRecipe, loaded: LoadedModel, data: _Data) -> Chair:

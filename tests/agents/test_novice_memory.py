@@ -15,7 +15,7 @@ from novicegym.agents.novice_process import first_submission
 from novicegym.agents.novice_student import Novice, Process, Shown, draw_novice
 from novicegym.courses.cs1.build import load_assignments
 from novicegym.courses.model import Course
-from novicegym.dialogs.serialize import Dialog, DialogFormat, serialize, with_next_assignment
+from novicegym.dialogs.serialize import Dialog, DialogFormat, serialize
 from novicegym.grading.grader import Grader
 
 TARGET = """\
@@ -47,6 +47,16 @@ def test_a_hint_at_a_misconception_that_is_mended_after_it() -> None:
     mended = CODE.replace(">", ">=")
     assert left_behind("Look at line 4.", mended) == "boundary_comparison"
     assert left_behind("Look at line 4.", TARGET) == "boundary_comparison"
+    # gone, and what was right with it; wrong in another way
+    for after in (
+        "",
+        "exit()",
+        "print('hello')\n",
+        CODE.replace("        if number > limit:\n", ""),
+    ):
+        assert left_behind("Look at line 4.", after) is None
+    for other in ("number < limit:", "number > limit + 1:", "number >= limit", "number > limits:"):
+        assert left_behind("Look at line 4.", CODE.replace("number > limit:", other)) is None
     # not mended; mended elsewhere; not pointed at; nothing said; not believed; looked elsewhere
     assert left_behind("Look at line 4.", CODE) is None
     assert left_behind("Look at line 2.", CODE.replace("[0]", "[]")) is None
@@ -93,7 +103,7 @@ def episode(grader: Grader) -> tuple[Course, Dialog, dict[str, Any]]:
     seat = {"student_id": "ann", "code": "", "grade": 0.0, "step": 0, "position": 0}
     past = {"dialog": dialog, "info": seat | {"assignment_id": first.id, "position": 1, "step": 1}}
     info = seat | {"assignment_id": second.id, "past": past}
-    return course, with_next_assignment(dialog, second), info
+    return course, serialize(second, [], DialogFormat()), info
 
 
 def test_the_agent_begins_the_next_assignment_anew(
@@ -101,9 +111,8 @@ def test_the_agent_begins_the_next_assignment_anew(
 ) -> None:
     course, dialog, info = episode
     fresh = {key: value for key, value in info.items() if key != "past"}
-    opening = serialize(course.assignment(info["assignment_id"]), [], DialogFormat())
     never = NoviceAgent(course, process=Process(cure=0.0))
-    assert never.act([dialog], [info]) == never.act([opening], [fresh])
+    assert never.act([dialog], [info]) == never.act([dialog], [fresh])
 
 
 def test_the_agent_reads_in_her_past_what_she_got_over(

@@ -320,8 +320,26 @@ def test_of_a_tutors_dialog_the_submissions_before_it_came_go_first(
         assert window.dialog[1]["content"].startswith(assignment_text(assignment))
         shown = "".join(message["content"] for message in window.dialog)
         numbers.append("".join(re.findall(r"Submission (\d):", shown)))
-    assert list(dict.fromkeys(numbers)) == ["1234", "234", "34", "4", ""]
+    assert list(dict.fromkeys(numbers)) == ["1234", "234", "34", "4"]
     assert fit_window(dialog, whole, counter) == Window(dialog, 2, 0, whole)
+
+
+def test_a_tutor_is_not_asked_without_the_submission_it_is_asked_about(
+    small_course: Course, grader: Grader
+) -> None:
+    assignment = small_course.assignments["add"]
+    turns = [(code, grader.grade(assignment, code)) for code in ("x = 1", "x = 2", "x = 3")]
+    counter = MessageCounter(lambda message: len(message["content"]))
+    for dialog in (
+        tutor_dialog(assignment, turns, [], DialogFormat(), 3),
+        tutor_dialog(assignment, turns, [], DialogFormat(), 2),
+    ):
+        fits = [fit_window(dialog, n, counter) for n in range(1, counter.measure(dialog) + 1)]
+        shown = [one.dialog[-1]["content"] for one in fits if one is not None]
+        assert shown
+        assert all("x = 3" in text for text in shown)
+        with pytest.raises(UsageError, match="'add' with the last submission takes"):
+            fit_prompt(dialog, fits.index(next(one for one in fits if one)), counter, "add")
 
 
 def test_reserve_and_generation_prompt_count_against_the_budget() -> None:

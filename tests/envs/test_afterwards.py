@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from novicegym.agents.language_model import sampling_seed
+from novicegym.agents.language_model import prompt_window, sampling_seed
 from novicegym.agents.novice import NoviceAgent
 from novicegym.courses.model import Assignment, Course
-from novicegym.dialogs.serialize import Dialog, assignment_text
+from novicegym.dialogs.serialize import (
+    Dialog,
+    DialogFormat,
+    assignment_text,
+    open_dialog,
+    with_past,
+)
+from novicegym.dialogs.windows import MessageCounter
 from novicegym.envs.afterwards import Afterwards, next_alike, play_afterwards
 from novicegym.envs.episode import EpisodeRules, Start, begin, play
 from novicegym.envs.tutor import TutorEnv
@@ -28,7 +34,7 @@ BOTH = FollowUp(samples=4, retention=True)
 
 
 class Learner:
-    """Right in every second sample, and on the next assignment where its dialog says "double"."""
+    """Right in every second sample, and on the next assignment where its past says "double"."""
 
     name = "learner"
 
@@ -41,7 +47,8 @@ class Learner:
 
     def _answer(self, dialog: Dialog, info: Mapping[str, Any]) -> str:
         if info["assignment_id"] == "double":
-            heard = any("Think of the double" in message["content"] for message in dialog)
+            past = info["past"]["dialog"]
+            heard = any("Think of the double" in message["content"] for message in past)
             return DOUBLE if heard else "print(input())"
         return ADD if info.get("sample", 1) % 2 == 0 else "x = 1"
 
@@ -89,23 +96,40 @@ def test_samples_are_asked_for_where_the_dialogue_ended(course: Course, grader: 
     assert len(env.episode.turns) == 3  # what is asked afterwards is no part of it
 
 
-def test_the_next_assignment_stands_below_the_dialogue(course: Course, grader: Grader) -> None:
+def test_the_next_assignment_comes_with_what_was_before_it(course: Course, grader: Grader) -> None:
     student = Learner()
     env = TutorEnv(course, student=student, grader=grader, reward="retention", horizon=1)
     env.reset(options=ANN)
     env.step("Look at line 2.")
     dialog, info = student.asked[-1]
-    past = env.episode.dialog()
-    assert dialog[:-1] == past[:-1]
-    assert dialog[-1]["content"].startswith(past[-1]["content"])
-    assert dialog[-1]["content"].endswith(assignment_text(course.assignment("double")))
+    double, past = course.assignment("double"), env.episode.dialog()
+    assert dialog == open_dialog(double, DialogFormat())
     assert info["past"] == {"dialog": past, "info": env.episode.info(reveal=False)}
-    assert (info["assignment_id"], info["student_id"], info["position"], info["step"]) == (
-        "double",
-        "ann",
-        0,
-        0,
-    )
+    assert (info["student_id"], info["assignment_id"]) == ("ann", "double")
+    assert (info["position"], info["step"], info["code"]) == (0, 0, "")
+
+
+def test_a_model_reads_its_past_before_the_assignment_as_far_as_there_is_room(
+    course: Course, grader: Grader
+) -> None:
+    log = course.trajectories[0]
+    [episode] = begin([Start.at(course, log, 3)], EpisodeRules(), grader)
+    double = course.assignment("double")
+    dialog, past = open_dialog(double, DialogFormat()), episode.dialog()
+    info = {"assignment_id": "double", "past": {"dialog": past}}
+    counter = MessageCounter(lambda message: len(message["content"]))
+    whole = with_past(dialog, past)
+    assert [message["role"] for message in whole] == [message["role"] for message in past]
+    seen = []
+    for context in range(counter.measure(dialog) + 10, counter.measure(whole) + 20, 7):
+        window = prompt_window(counter, dialog, info, context, 5).dialog
+        assert window[-1]["content"].endswith(assignment_text(double))
+        seen.append(len(window))
+    assert seen == sorted(seen)
+    assert set(seen) == {2, 4, 6, len(whole)}
+    assert prompt_window(counter, dialog, info, 10**6, 5).dialog == whole
+    with pytest.raises(UsageError, match="'double'"):
+        prompt_window(counter, dialog, info, counter.measure(dialog), 5)
 
 
 def test_who_gave_up_is_asked_for_the_next_assignment_alone(course: Course, grader: Grader) -> None:
@@ -117,7 +141,8 @@ def test_who_gave_up_is_asked_for_the_next_assignment_alone(course: Course, grad
     gave_up, stayed = play_afterwards(episodes, student, course, grader, BOTH)
     assert (gave_up.post_grades, len(stayed.post_grades)) == ((), 4)
     assert gave_up.retention_grade == stayed.retention_grade
-    roles = [message["role"] for message in student.asked[-2][0]]
+    past = student.asked[-2][1]["past"]["dialog"]
+    roles = [message["role"] for message in with_past(student.asked[-2][0], past)]
     assert roles == ["system", "user", *["assistant", "user"] * 2]
 
 
@@ -168,7 +193,7 @@ def test_samples_of_one_state_are_other_draws_and_the_same_student() -> None:
 
 def test_a_novice_draws_anew_in_each_sample(grader: Grader) -> None:
     env = TutorEnv("cs1", grader=grader, reward="post_solve:12", horizon=1, past_log=True)
-    grades: set[Fraction] = set()
+    different = []
     for seed in range(6):
         env.reset(seed=seed)
         env.step("")
@@ -177,8 +202,8 @@ def test_a_novice_draws_anew_in_each_sample(grader: Grader) -> None:
         [after] = play_afterwards([env.episode], student, env.course, grader, wanted)
         [again] = play_afterwards([env.episode], student, env.course, grader, wanted)
         assert after == again
-        grades |= {*after.post_grades}
-    assert len(grades) > 1
+        different.append(len({*after.post_grades}))
+    assert max(different) > 1
 
 
 @pytest.mark.parametrize("answer", ["x = 1", ["x = 1"] * 3, [None] * 4])

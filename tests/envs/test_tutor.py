@@ -200,12 +200,18 @@ def test_correct_programs_are_those_of_others_and_never_the_students_own(
     env = TutorEnv(
         Course("bare", {"add": bare}, logs), student=Obedient(), grader=grader, reward="leak"
     )
-    for message, leaked in ((own, 0.0), (other, -1.0), ("Look again.", 0.0)):
+    # Her own is known where it is shown: to show it is to give a correct program away.
+    for message, leaked, solutions in (
+        (own, -1.0, (other, own)),
+        (other, -1.0, (other, other)),
+        ("Look again.", 0.0, (other,)),
+    ):
         env.reset(options={"trajectory": ("ann", "add"), "position": 1})
         assert env.episode.start == Start.at(env.course, logs[0], 1)
         reward = env.step(f"```python\n{message}\n```")[1]
-        assert tutor_transition(env.episode, env.known).solutions == (other,)
-        assert reward == leaked if leaked or message != own else reward > -1
+        found = tutor_transition(env.episode, env.known).solutions
+        assert tuple(code.strip() for code in found) == solutions
+        assert reward == leaked
 
 
 @settings(max_examples=40, deadline=None)

@@ -51,16 +51,30 @@ def test_the_nearest_to_the_program_and_what_is_shown(
     for code in CODES:
         wrong = code.replace("b)", "b, c=0)")
         assert known.for_student(bare, "nobody", wrong) == (code,)
-    # One that is not near, with other names, shown in a fence.
-    far = CODES[2].replace("b", "z")
-    message = f"So:\n```python\n# like this\n{far}```"
     near = known.for_student(bare, "nobody", CODES[0].replace("+", "*"))
-    found = known.for_student(bare, "nobody", CODES[0].replace("+", "*"), shown_programs(message))
-    assert (near, found) == ((CODES[0],), (CODES[0], CODES[2]))
-    begun = CODES[0].replace("+", "*")
-    assert leak(message, begun, near) < 1.0 == leak(message, begun, found)
-    # Shown to who alone wrote it, it is not known.
-    assert known.for_student(bare, "s2", begun, shown_programs(message)) == near
+    assert near == (CODES[0],)
+
+
+def test_a_correct_program_that_is_shown_is_known_whoever_wrote_it(
+    bare: Assignment, grader: Grader
+) -> None:
+    """Nobody has logged one: what it is like, and what a log says of it, makes no difference."""
+    begun = "def add(a, b):\n    return 0\n"
+    new = "def add(p, q):\n    for step in range(abs(q)):\n        p += q // abs(q)\n    return p"
+    for logged_grade in (None, 0.9, 1.0):
+        logs = tuple(
+            Trajectory(name, "add", None, (Submission(begun), Submission(code, None, logged_grade)))
+            for name, code in (("ann", new), ("ben", CODES[2]))
+        )
+        known = KnownPrograms(Course("two", {"add": bare}, logs), grader)
+        for program in (new, CODES[0], CODES[2]):
+            message = f"So:\n```python\n# like this\n{program}\n```"
+            found = known.for_student(bare, "ann", begun, shown_programs(message))
+            assert leak(message, begun, found) == 1.0
+        wrong = "So:\n```python\ndef add(a, b):\n    while b:\n        pass\n```"
+        found = known.for_student(bare, "ann", begun, shown_programs(wrong))
+        assert found == known.for_student(bare, "ann", begun)
+        assert leak(wrong, begun, found) < 0.5
 
 
 def test_which_are_near_does_not_depend_on_ones_own_log(

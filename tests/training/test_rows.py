@@ -18,8 +18,10 @@ pytest.importorskip("trl", reason="needs novicegym[train]")
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import Dialog, DialogFormat, assistant_message
 from novicegym.dialogs.tokens import DialogTokenizer
+from novicegym.dialogs.tutoring import tutor_dialog
 from novicegym.dialogs.windows import fit_window
 from novicegym.errors import UsageError
 from novicegym.grading.verdict import Verdict
@@ -253,6 +255,22 @@ def test_a_submission_that_does_not_fit_is_left_out_and_counted(chatml: DialogTo
     left = {"student_id": "ann", "assignment_id": "add", "turn": 1, "tokens": needed}
     assert made.summary()["too_long"] == [left]
     assert make_rows([one], chatml, needed).too_long == []
+
+
+def test_a_tutors_message_is_left_out_where_what_it_is_about_does_not_fit(
+    chatml: DialogTokenizer, small_course: Course
+) -> None:
+    def tutored(code: str) -> LoggedDialog:
+        turns = [("x = 0", WRONG), (code, WRONG)]
+        said = ["", "Look at line 1."]
+        dialog = tutor_dialog(small_course.assignment("add"), turns, said, DialogFormat(), 2)
+        return LoggedDialog("ann", "add", ("x = 0", code), (WRONG,) * 2, dialog)
+
+    made = make_rows([tutored("x = 1"), tutored("b" * 5000)], chatml, 2000)
+    assert len(made.rows) == 1
+    assert [(one.student_id, one.turn, one.tokens > 2000) for one in made.too_long] == [
+        ("ann", 0, True)
+    ]
 
 
 def test_without_any_row_the_error_says_why(chatml: DialogTokenizer) -> None:
