@@ -15,7 +15,7 @@ seat; skill and habits are drawn by (seed, student id), not estimated from the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -36,6 +36,8 @@ from novicegym.courses.syntax import ast_key
 from novicegym.dialogs.extract import extract_code
 from novicegym.dialogs.serialize import Dialog, DialogFormat
 from novicegym.dialogs.tutoring import split_message
+from novicegym.grading.grader import Grader, shared_grader
+from novicegym.grading.verdict import Verdict
 
 GIVE_UP = "exit()"
 
@@ -57,13 +59,16 @@ class NoviceAgent:
         gives_up: bool = False,
         process: Process | None = None,
         fmt: DialogFormat | None = None,
+        grader: Grader | None = None,
     ) -> None:
         """Take a seat in `course`.
 
-        gives_up: whether it may submit `exit()`; otherwise it keeps trying.
+        gives_up: whether it may submit `exit()`; otherwise it keeps trying. grader: finds what is
+        correct in logs without grades, on first use of an assignment; None for the shared one.
         """
         self._course, self._seed, self._gives_up = course, seed, gives_up
         self._process, self._fmt = process or Process(), fmt or DialogFormat()
+        self._grader = grader
         self._logs = LogIndex(course)
         self._finished: dict[str, list[dict[str, str]]] = {}
 
@@ -138,7 +143,7 @@ class NoviceAgent:
     def _programs(self, assignment: Assignment, student_id: str) -> list[str]:
         """Return the correct programs that do not come from the student in the seat."""
         if assignment.id not in self._finished:
-            self._finished[assignment.id] = _finished_programs(self._logs, assignment)
+            self._finished[assignment.id] = self._finished_programs(assignment)
         peers = (
             [code for student, code in codes.items() if student != student_id]
             for codes in self._finished[assignment.id]
@@ -147,6 +152,29 @@ class NoviceAgent:
         # how she wrote it may show in the order or in the text.
         known = sorted(filter(None, peers), key=len, reverse=True)[:PEERS_KNOWN]
         return [*assignment.solutions, *(codes[0] for codes in known)]
+
+    def _finished_programs(self, assignment: Assignment) -> list[dict[str, str]]:
+        """Return for each different correct program logged its text by each student who wrote it.
+
+        What a log calls correct is taken to be so; what it does not grade is graded.
+        """
+        logged = [
+            (trajectory.student_id, submission)
+            for trajectory in self._logs.of_assignment(assignment.id)
+            for submission in trajectory.submissions
+        ]
+        ungraded = [submission.code for _, submission in logged if submission.logged_grade is None]
+        verdicts: Iterator[Verdict] = iter(())
+        if ungraded:
+            grader = self._grader or shared_grader()
+            verdicts = iter(grader.grade_batch([(assignment, code) for code in ungraded]))
+        programs: dict[str, dict[str, str]] = {}
+        for student_id, submission in logged:
+            grade = submission.logged_grade
+            if next(verdicts).correct if grade is None else grade == 1.0:
+                students = programs.setdefault(ast_key(submission.code), {})
+                students.setdefault(student_id, submission.code)
+        return [programs[key] for key in sorted(programs)]
 
 
 def on_assignment(novice: Novice, rng: np.random.Generator, process: Process) -> Novice:
@@ -183,14 +211,3 @@ def _aims(
         return []
     other = programs[int(rng.integers(len(programs)))]
     return [adopt_names(program, code, names) for program in dict.fromkeys((first, other))]
-
-
-def _finished_programs(logs: LogIndex, assignment: Assignment) -> list[dict[str, str]]:
-    """Return for each different correct program logged its text by each student who wrote it."""
-    programs: dict[str, dict[str, str]] = {}
-    for trajectory in logs.of_assignment(assignment.id):
-        for submission in trajectory.submissions:
-            if submission.logged_grade == 1.0:
-                students = programs.setdefault(ast_key(submission.code), {})
-                students.setdefault(trajectory.student_id, submission.code)
-    return [programs[key] for key in sorted(programs)]

@@ -173,8 +173,9 @@ class Episode:
         """Return what a policy may know besides the dialog; JSON-able, every call a new dict.
 
         grade, grade_exact ("3/8"), outcome, case_bits and code are those of the last
-        submission ("" and 0 when there is none). tutor_message, only where there is a tutor: what
-        was said after that submission. `reveal` adds target_code, target_grade_exact,
+        submission ("" and 0 when there is none). tutor_message and tutor_failure, only where there
+        is a tutor: what was said after that submission, and why a tutor that was asked has not
+        answered, or "". `reveal` adds target_code, target_grade_exact,
         target_outcome and target_case_bits: what the student did next, or None.
         """
         code, verdict = self.turns[-1] if self.turns else ("", None)
@@ -193,6 +194,7 @@ class Episode:
         }
         if self.tutored:
             info["tutor_message"] = self.messages[-1] if self.messages else ""
+            info["tutor_failure"] = self.tutor_failures[-1] if self.tutor_failures else ""
         if reveal:
             target = self.target_verdict
             info["target_code"] = self.target_code

@@ -33,6 +33,11 @@ class Partner(Protocol):
         ...
 
 
+_MAKERS = {
+    "student": "novicegym.agents.registry.make_agent(NAME, course)",
+    "tutor": "novicegym.agents.tutors.registry.make_tutor(NAME, course)",
+}
+
 PartnerSpec: TypeAlias = str | Partner | Callable[[Course], Partner]
 """A partner, what makes one for a course, or "package.module:factory"."""
 
@@ -92,10 +97,11 @@ def completions_of(
 
 def _imported(spec: str, chair: str) -> Callable[[Course], object]:
     module_name, _, name = spec.partition(":")
-    if not (name and all(part.isidentifier() for part in module_name.split("."))):
+    is_ours = module_name in ("hf", "vllm", "openai", "on_request")
+    if is_ours or not (name and all(part.isidentifier() for part in module_name.split("."))):
         raise UsageError(
-            f"a {chair} by name is 'package.module:factory', got {spec!r}; names of agents go "
-            "through novicegym.agents"
+            f"a {chair} by name is 'package.module:factory', got {spec!r}; make one of ours first: "
+            f"{_MAKERS[chair]}"
         )
     try:
         module = importlib.import_module(module_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -380,3 +380,22 @@ def test_what_a_program_prints_is_not_taken_for_what_the_grader_says() -> None:
         "Test 2 failed.\n  expected:\n    Your program is correct.\n  got:\n    too long\n"
     )
     assert read_feedback(feedback).sight == "case"
+
+
+def test_in_logs_without_grades_it_finds_what_is_correct_itself(grader: Grader) -> None:
+    assignment = replace(next(iter(ASSIGNMENTS.values())), solutions=())
+    right, wrong = SOLUTIONS[0][1], "print('?')\n"
+
+    def submitted(grade: float | None) -> list[str]:
+        logs = tuple(
+            Trajectory(
+                name, assignment.id, None, (Submission(wrong), Submission(right, None, grade))
+            )
+            for name in ("ann", "ben")
+        )
+        course = Course("bare", {assignment.id: assignment}, logs)
+        agent = NoviceAgent(course, process=EAGER, grader=grader)
+        [episode] = begin([Start.at(course, logs[0], 1)], EpisodeRules(), grader)
+        return agent.act([episode.dialog()], [episode.info(reveal=False)])
+
+    assert submitted(None) == submitted(1.0) != submitted(0.0)

@@ -236,6 +236,21 @@ def test_calls_before_reset_say_so(env: TutorEnv) -> None:
         env.step("hint")
 
 
+@pytest.mark.parametrize("name", ["novice", "hf:runs/sft"])
+def test_a_student_of_ours_is_not_made_by_name_and_the_error_says_how(name: str) -> None:
+    with pytest.raises(UsageError, match=r"agents\.registry\.make_agent\(NAME, course\)"):
+        TutorEnv(student=name)
+
+
+def test_a_function_can_be_the_reward(small_course: Course, grader: Grader) -> None:
+    def paid(transition: Any) -> float:
+        return float(len(transition.message))
+
+    env = TutorEnv(small_course, student=Obedient(), grader=grader, reward=paid)  # type: ignore[arg-type]
+    env.reset(options=ANN)
+    assert env.step("hint")[1] == 4.0
+
+
 def test_a_student_that_cannot_hear_is_refused(small_course: Course) -> None:
     class Deaf(Obedient):
         name = "deaf"

@@ -120,7 +120,7 @@ def test_a_silent_tutor_leaves_the_episodes_as_they_are_without_one(
         assert one.dialog() == other.dialog()
         assert one.tutor_dialog() == other.tutor_dialog()
         plain, info = one.info(reveal=True), other.info(reveal=True)
-        assert info.pop("tutor_message") == ""
+        assert info.pop("tutor_message") == info.pop("tutor_failure") == ""
         assert plain == info
         assert "tutor_message" not in plain
 
@@ -155,6 +155,7 @@ def test_a_tutor_that_fails_is_silent_where_it_failed_and_nowhere_else(
     play(episodes, codes, grader, NoReward(), Failing())
     assert [episode.messages[-1] for episode in episodes] == ["ok", "", "ok"]
     assert [episode.tutor_failures[-1] for episode in episodes] == ["", reason, ""]
+    assert [one.info(reveal=False)["tutor_failure"] for one in episodes] == ["", reason, ""]
     [alone] = begin([start], rules, grader)
     play([alone], [code], grader, NoReward(), Failing())
     assert alone == episodes[1]
