@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from novicegym.envs.tutor import TutorEnv
 
 _CHAIRS = ("student", "tutor")
+_LUCKS = 20
+"""Beginnings of which a tutor gets the first with something to say, where students have luck."""
 _HELP = {
     "student": """\
 Type a program and end it with a line that holds a single dot. You then see what changes and are
@@ -128,6 +130,7 @@ def play(
     from novicegym.cli.terminal import Terminal
     from novicegym.courses.transcript import Transcript
     from novicegym.envs.session import Session
+    from novicegym.envs.tutor import TutorEnv
 
     if chair not in _CHAIRS:
         raise unknown_name("chair", chair, _CHAIRS)
@@ -155,6 +158,12 @@ def play(
     transcript = Transcript(out)
     with terminal.waiting("the student is at work" if chair == "tutor" else "getting ready"):
         session = Session(env, options, seed=seed, transcript=transcript, name=name)
+        has_luck = isinstance(env, TutorEnv) and hasattr(env.student, "with_seed")
+        for attempt in range(1, _LUCKS if has_luck and trajectory is None else 1):
+            if not session.over:
+                break
+            luck = _other_luck(seed, attempt)
+            session = Session(env, options, seed=luck, transcript=transcript, name=name)
     try:
         _open(session, terminal)
         _converse(session, terminal)
@@ -162,6 +171,13 @@ def play(
     finally:
         if session.is_stored:
             ERR.print(f"transcript: {out}, a course: novicegym course stats {out}")
+
+
+def _other_luck(seed: int, attempt: int) -> int:
+    """Return a seed in place of `seed`, under which the student needed no tutor."""
+    import numpy as np
+
+    return int(np.random.default_rng([seed, attempt]).integers(2**31))
 
 
 def _start(
@@ -305,7 +321,7 @@ def _ask(session: Session, terminal: Terminal, text: str) -> str:
             terminal.diff(session.last_code, text)
         question = "Submit, edit again or discard? [s/e/d] "
     while (answer := terminal.line(question).strip().lower()[:1]) not in ("s", "e", "d"):
-        terminal.text("Type s, e or d.")
+        terminal.text("Type s, e or d; after d, :quit ends.")
     return answer
 
 

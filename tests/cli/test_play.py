@@ -122,6 +122,15 @@ def test_a_student_who_is_right_at_once_leaves_nothing_to_say(folder: Path) -> N
     assert transcript(folder) == {}
 
 
+def test_a_tutor_begins_where_there_is_something_to_say(folder: Path) -> None:
+    """The student's luck is tried until she is wrong at first; the same seed finds the same."""
+    for seed in range(3):
+        arguments = ("--as", "tutor", "-a", "lsn02_fuelcost", "-c", "cs1", "--seed", str(seed))
+        shown = play("", *arguments).stdout
+        assert "She needed no tutor" not in shown
+        assert play("", *arguments).stdout == shown
+
+
 def test_tutor_of_the_novice_within_a_log_says_nothing(folder: Path) -> None:
     arguments = ("--as", "tutor", "--trajectory", "ann", "add", "--position", "2", "--horizon", "1")
     result = play(":pass\n", *arguments)
@@ -284,7 +293,7 @@ def test_person_at_a_terminal(folder: Path, editor: str) -> None:
         person.type("d\n")  # a typo, undone
         person.sees("Discarded.", "student> ")
         person.type("def add(a, b):\n    return a - b\n.\nx\ns\n")
-        person.sees("Type s, e or d.", "Submission 1", "Grade: 25/100", "student> ")
+        person.sees("Type s, e or d;", "Submission 1", "Grade: 25/100", "student> ")
         assert [one.code for one in transcript(folder)["player", "add"].submissions] == [WRONG]
         person.type(":edit\n")  # opens with what was submitted last
         person.sees("-    return a - b", "+    return a + b", "[s/e/d] ")
