@@ -14,23 +14,36 @@ never lowers it. Subtrees that two programs share are how CodeBLEU compares synt
 
 Covered: any text. Nothing is executed. A message longer than `MAX_CHARACTERS`, or with more
 pieces that look like code than can be tried, is taken for a full leak, so that nothing can be
-hidden behind padding; of a longer program only the beginning is read.
+hidden behind padding; of a longer program only the beginning is read. A row of the prompt or of the
+student's program that is told again, whole or cut, is no leak.
 
 Not covered: what is told in words alone; which of the student's variables is meant, where a
 statement of the student has the wrong one; correct programs that are nothing like one of
-`solutions`. What a colon or a bracket would mend is not missing.
+`solutions`. What a colon or a bracket would mend is not missing. Of a statement whose parts stand
+apart, in several messages or with words between them, and of one that is padded to a great depth,
+only the parts count. Which message comes before which is no order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from novicegym.courses.syntax import same_ast
+from novicegym.rewards.looks import plain
 from novicegym.rewards.normal_form import Statement, raw_tokens
-from novicegym.rewards.said_code import SaidCode, UnreadableError, plain, read_message
+from novicegym.rewards.said_code import (
+    FUNCTIONS,
+    MAX_CHARACTERS,
+    SaidCode,
+    UnreadableError,
+    read_known,
+    read_message,
+    rows_of,
+)
 from novicegym.rewards.statements import (
     Placed,
     logical_lines,
@@ -39,7 +52,8 @@ from novicegym.rewards.statements import (
     whole_form,
 )
 
-MAX_CHARACTERS = 20_000
+_MAX_TOLD = 10 * MAX_CHARACTERS
+"""Characters of a prompt whose rows a message may repeat."""
 _MAX_ORDERED = 120
 """Statements of a solution whose order is looked at."""
 _ORDER = 0.1
@@ -84,13 +98,14 @@ def leak_in_all(messages: Sequence[Said], solutions: Iterable[str]) -> float:
     if not wanted or any(_is_same(begun[0], solution) for solution in wanted):
         return 0.0
     forms = {_whole(solution).form for solution in wanted}
-    said = []
+    read = []
     for one in told:
-        if len(one.message) > MAX_CHARACTERS:
+        # What is too long before or after is never cut: the rest of it would be hidden.
+        if len(one.message) > MAX_CHARACTERS or len(said := plain(one.message)) > MAX_CHARACTERS:
             return 1.0
         code = _clipped(one.code)
         try:
-            parts, blocks = _said(plain(one.message)[:MAX_CHARACTERS])
+            parts, blocks = _said(said, _known_rows(one.code, one.prompt))
         except UnreadableError:
             return 1.0
         if not parts.ngrams and not parts.subtrees:
@@ -98,8 +113,8 @@ def leak_in_all(messages: Sequence[Said], solutions: Iterable[str]) -> float:
         own = _own(code)
         if any(whole.form in forms and whole not in own for whole in blocks):
             return 1.0
-        said.append((parts, code, _clipped(one.prompt)))
-    return max(_share(said, _missing(*begun, solution), solution) for solution in wanted)
+        read.append((parts, code, _clipped(one.prompt)))
+    return max(_share(read, _missing(*begun, solution), solution) for solution in wanted)
 
 
 def _clipped(text: str) -> str:
@@ -111,10 +126,10 @@ def missing_lines(code: str, solution: str, prompt: str = "") -> list[str]:
 
     They are as they stand, indented; what one bracket holds together is one line.
     """
-    missing = _missing(code[:MAX_CHARACTERS], prompt[:MAX_CHARACTERS], solution[:MAX_CHARACTERS])
+    missing = _missing(_clipped(code), _clipped(prompt), _clipped(solution))
     found = []
     for line in logical_lines(solution[:MAX_CHARACTERS]):
-        parts = _parts(read_line(line.strip()) or ())
+        parts = _parts(read_line(plain(line).strip()) or ())
         if parts.ngrams & missing.ngrams or parts.subtrees & missing.subtrees:
             found.append(line)
     return found
@@ -147,9 +162,15 @@ class _Order:
             first = columns.get(placed.column, (number, number))[0]
             columns[placed.column] = first, number
 
-    def has(self, pair: _Pair) -> bool:
+    def pairs(self, solution: Mapping[str, Sequence[_Pair]]) -> Iterator[_Pair]:
+        """Yield the pairs of a solution that are here; solution: them by their first form."""
+        # Of many short blocks most have few of the forms.
+        for before in self._ends.keys() & solution.keys():
+            yield from (pair for pair in solution[before] if self._has(pair))
+
+    def _has(self, pair: _Pair) -> bool:
         before, after, deeper = pair
-        if before not in self._ends or after not in self._ends:
+        if after not in self._ends:
             return False
         return any(
             first < last and (right > left) - (right < left) == deeper
@@ -175,10 +196,19 @@ class _Parts:
 
 
 @lru_cache(maxsize=2_000)
-def _said(message: str) -> tuple[_Parts, frozenset[_Whole]]:
+def _said(message: str, known_rows: frozenset[str]) -> tuple[_Parts, frozenset[_Whole]]:
     """Return what a message says in code, and each of its blocks as if it were a program."""
-    said = read_message(message)
-    return _parts_of(said), frozenset(_as_whole(block) for block in said.blocks if block)
+    said = read_message(message, known_rows)
+    return _parts_of(said), _wholes(said)
+
+
+def _wholes(said: SaidCode) -> frozenset[_Whole]:
+    return frozenset(_as_whole(block) for block in said.blocks if block)
+
+
+@lru_cache(maxsize=1_000)
+def _known_rows(code: str, prompt: str) -> frozenset[str]:
+    return rows_of(code[:MAX_CHARACTERS]) | rows_of(prompt[:_MAX_TOLD])
 
 
 def _share(said: Sequence[tuple[_Parts, str, str]], begun: _Missing, solution: str) -> float:
@@ -190,11 +220,7 @@ def _share(said: Sequence[tuple[_Parts, str, str]], begun: _Missing, solution: s
         missing = _missing(code, prompt, solution)
         ngrams |= begun.ngrams & missing.ngrams & parts.ngrams
         subtrees |= begun.subtrees & missing.subtrees & parts.subtrees
-        pairs |= {
-            pair
-            for pair in begun.pairs & missing.pairs
-            if any(order.has(pair) for order in parts.orders)
-        }
+        pairs |= begun.pairs & missing.pairs & _pairs_in(parts.orders, solution)
     statements = [
         len(given) / len(wanted)
         for wanted, given in ((begun.ngrams, ngrams), (begun.subtrees, subtrees))
@@ -215,10 +241,21 @@ def _missing(code: str, prompt: str, solution: str) -> _Missing:
     return _Missing(
         ngrams=parts.ngrams - known.ngrams,
         subtrees=parts.subtrees - known.subtrees,
-        pairs=frozenset(
-            pair for pair in _pairs(solution) if not any(order.has(pair) for order in known.orders)
-        ),
+        pairs=_pairs(solution) - _pairs_in(known.orders, solution),
     )
+
+
+def _pairs_in(orders: Iterable[_Order], solution: str) -> set[_Pair]:
+    by_first = _pairs_by_first(solution)
+    return {pair for order in orders for pair in order.pairs(by_first)}
+
+
+@lru_cache(maxsize=1_000)
+def _pairs_by_first(solution: str) -> Mapping[str, Sequence[_Pair]]:
+    found: dict[str, list[_Pair]] = {}
+    for pair in sorted(_pairs(solution)):
+        found.setdefault(pair[0], []).append(pair)
+    return found
 
 
 @lru_cache(maxsize=1_000)
@@ -236,19 +273,22 @@ def _had(code: str) -> _Parts:
     """Return what a student knows who wrote `code`, in whatever way it is quoted."""
     program = read_program(code)
     own = _parts(placed.statement for placed in program)
-    return _Parts(own.ngrams, own.subtrees, (_Order(program),)) | _read(code, chance=True)
+    words = frozenset(re.findall(r"\w+", code)) & FUNCTIONS
+    read = _parts_of(read_known(code, chance=True))
+    return _Parts(own.ngrams | words, own.subtrees, (_Order(program),)) | read
 
 
 @lru_cache(maxsize=1_000)
 def _told(prompt: str) -> _Parts:
-    return _Parts(frozenset(raw_tokens(prompt)), frozenset()) | _read(prompt, chance=False)
-
-
-def _read(text: str, chance: bool) -> _Parts:
-    try:
-        return _parts_of(read_message(text, bare=True, chance=chance))
-    except UnreadableError:
-        return _parts(())
+    read = _parts_of(read_known(prompt, chance=False))
+    rows = [row.strip() for row in prompt.split("\n") if row.strip()]
+    # Behind a label, as in "got: n = 1", Python takes what is printed for an annotation.
+    labelled = _parts(one for row in rows if "=" in row for one in read_line(f"got: {row}") or ())
+    # A row may be quoted that is a program by itself.
+    programs = (read_program(row) for row in rows if ":" in row or ";" in row)
+    orders = tuple(_Order(program) for program in programs if len(program) > 1)
+    known = _Parts(frozenset(raw_tokens(prompt)) | labelled.ngrams, labelled.subtrees, orders)
+    return known | read
 
 
 def _parts_of(said: SaidCode) -> _Parts:
@@ -272,10 +312,7 @@ def _whole(code: str) -> _Whole:
 def _own(code: str) -> frozenset[_Whole]:
     """Return the program of a student, and where it parses those in its strings."""
     own = _whole(code)
-    try:
-        quoted = _said(code)[1] if own.sound else frozenset()
-    except UnreadableError:
-        quoted = frozenset()
+    quoted = _wholes(read_known(code, chance=True)) if own.sound else frozenset()
     return quoted | {own}
 
 

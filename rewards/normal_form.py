@@ -12,8 +12,10 @@ is "some text"), f-strings.
 Left out, because they tell of a test and not of a program: expressions of literals alone, and
 calls of the program's own functions with literals (`is_mirror("zoo") == False`).
 
+Of a statement deeper than `MAX_TREE_DEPTH` the tokens stand as they are written, and the subtrees
+are those of its parts that are less deep.
+
 Not covered: which variable it is, across statements: `return low` and `return high` are the same.
-Statements deeper than `MAX_TREE_DEPTH`.
 """
 
 from __future__ import annotations
@@ -22,22 +24,26 @@ import ast
 import builtins
 import keyword
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 MAX_NGRAM = 4
 MAX_TREE_DEPTH = 50
-"""Of one statement; one deeper is not read as a tree. Walks over it and `ast.unparse` recurse."""
+"""Of what is read as one tree. Walks over it and `ast.unparse` recurse."""
 _LONGEST_WORD = 3
 _LARGEST_NUMBER = 10**9
 
 _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_"))
+# An escaped quote is one token, so that no quote without an end is looked at twice.
 _TOKEN = re.compile(
-    r"\$?[^\W\d]\w*|\d+\.?\d*(?:[eE][-+]?\d+)?|'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
+    r"\$?[^\W\d]\w*+|\d++\.?\d*+(?:[eE][-+]?\d+)?"
+    r"|'(?:[^'\\\n]|\\.)*+'|\"(?:[^\"\\\n]|\\.)*+\"|\\['\"]"
     r"|//|\*\*|<<|>>|[<>=!:+*/%-]=|->|\S"
 )
+_COMMENT = re.compile(r"('(?:[^'\\\n]|\\.)*+'|\"(?:[^\"\\\n]|\\.)*+\"|\\['\"])|#[^\n]*+")
+_AUGMENTED = re.compile(r"\s*+([^=]+?)\s*+(//|\*\*|[-+*/%])=(?!=)")
 _VARIABLE = re.compile(r"\$\w+")
 _COMMON = frozenset("()[]{},:.=") | {"$0"}
 """What nearly every statement has: alone, it says nothing."""
@@ -82,26 +88,29 @@ def head_word(word: str) -> Statement:
 
 def unparsed(line: str) -> Statement:
     """Return a line that does not parse."""
-    tokens = raw_tokens(line.split("#")[0])
+    tokens = raw_tokens(_COMMENT.sub(lambda one: one[1] or "", line))
     form = numbered(" ".join(tokens))
     return Statement(tokens, form, ngrams(tokens), frozenset(), (), False, False, False, False)
 
 
-def statement_of(node: Any, word: str) -> Statement | None:
-    """Read one statement, taking it apart; None for one that says nothing."""
+def statement_of(node: Any, word: str, source: Callable[[], str]) -> Statement | None:
+    """Read one statement, taking it apart; None for one that says nothing.
+
+    word: "elif" where it is one. source: gives the text of it, without what its block holds.
+    """
     for field in ("body", "orelse", "finalbody", "handlers", "cases", "decorator_list"):
         if isinstance(getattr(node, field, None), list):
             setattr(node, field, [ast.Pass()] if field == "body" else [])
     if isinstance(node, ast.AnnAssign) and node.value is None:
         node = ast.Expr(node.annotation)  # "Write: print(total)" is such a thing, too
-    if not _depth_within(node, MAX_TREE_DEPTH):
-        return None
     is_test = isinstance(node, ast.Assert | ast.Expr)
     if isinstance(node, ast.Pass) or (is_test and _says_nothing(node)):
         return None
     value = node.value if isinstance(node, ast.Expr) else None
     is_call = isinstance(value, ast.Call)
     operates = any(_operates(inner) for inner in ast.walk(node))
+    if not _depth_within(node, MAX_TREE_DEPTH):
+        return _deep(node, source(), is_call, value is not None and not is_call)
     normal = _Normal()
     node = normal.visit(node)
     text = ast.unparse(node).strip().split("\n")[0]
@@ -121,6 +130,37 @@ def statement_of(node: Any, word: str) -> Statement | None:
         is_bare=value is not None and not is_call,
         operates=operates,
     )
+
+
+def _deep(node: ast.AST, source: str, is_call: bool, is_bare: bool) -> Statement:
+    if isinstance(node, ast.AugAssign):
+        source = _AUGMENTED.sub(r"\1 = \1 \2 ", source, count=1)
+    normal, subtrees = _Normal(), set[str]()
+    for part in _shallow_parts(node):
+        _dump(normal.visit(part), subtrees)
+    return replace(
+        unparsed(source),
+        subtrees=frozenset(subtrees),
+        texts=tuple(normal.texts),
+        is_parsed=True,
+        is_call=is_call,
+        is_bare=is_bare,
+        operates=True,
+    )
+
+
+def _shallow_parts(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the largest expressions in `node` that are no deeper than `MAX_TREE_DEPTH`."""
+    nodes = list(ast.walk(node))  # parents before their children
+    depth: dict[int, int] = {}
+    for inner in reversed(nodes):
+        below = (depth[id(child)] for child in ast.iter_child_nodes(inner))
+        depth[id(inner)] = 1 + max(below, default=0)
+    for parent in nodes:
+        if depth[id(parent)] > MAX_TREE_DEPTH:
+            for child in ast.iter_child_nodes(parent):
+                if isinstance(child, ast.expr) and depth[id(child)] <= MAX_TREE_DEPTH:
+                    yield child
 
 
 def raw_tokens(text: str) -> tuple[str, ...]:

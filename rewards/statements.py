@@ -3,7 +3,8 @@
 A statement is what stands on a line of its own: a simple statement, or the head of a block; what it
 is read into says `novicegym.rewards.normal_form`.
 
-Covered: several statements on a line and one over several. Of a text that does not parse, every
+Covered: several statements on a line, and one over several that a bracket, a backslash or an
+operator at the end of a line holds together. Of a text that does not parse, every
 line is read by itself: a colon or closing bracket that is missing is put in, and a line that still
 does not parse gives its tokens alone. Nothing here raises.
 """
@@ -15,7 +16,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from novicegym.courses.syntax import parse
@@ -31,7 +32,13 @@ _JOINED_LINES = 20
 """Lines that an open bracket may go on for in a text that does not parse."""
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_PIECES = re.compile(r"#[^\n]*|'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[()\[\]{}]")
+# An escaped quote is one piece, so that no quote without an end is looked at twice.
+_PIECES = re.compile(r"#[^\n]*+|'(?:[^'\\\n]|\\.)*+'|\"(?:[^\"\\\n]|\\.)*+\"|\\['\"]|[()\[\]{}]")
+_HALF = re.compile(
+    r"\s*+(?:(?:return|if|elif|while|for)\b|[\w.\[\], \t]++(?:[-+*/%]|//|\*\*)?=)"
+    r"(?:.*[-+*/%=<>]|.*\b(?:and|or|not|in|is)|(?<==))\s*+\Z"
+)
+"""A statement that is no expression and ends in an operator."""
 _HEADS = frozenset(
     (
         *("if", "elif", "else", "for", "while", "try", "except", "finally", "with", "def"),
@@ -73,13 +80,17 @@ def read_program(code: str) -> tuple[Placed, ...]:
 
 
 def logical_lines(text: str) -> Iterator[str]:
-    """Yield the lines of `text`, those joined that one bracket or backslash holds together."""
+    """Yield the lines of `text`, those joined that are one statement together.
+
+    A bracket, a backslash or an operator at the end of a line says so.
+    """
     lines = text.split("\n")
     at = 0
     while at < len(lines):
         joined, more = lines[at], 1
         while more <= _JOINED_LINES and at + more < len(lines) and _goes_on(joined):
-            joined = f"{joined.removesuffix(chr(92))}\n{lines[at + more]}"
+            gap = " " if _HALF.match(joined) else "\n"
+            joined = f"{joined.removesuffix(chr(92))}{gap}{lines[at + more]}"
             more += 1
         if more > 1 and (_goes_on(joined) or read_line(joined.strip()) is None):
             joined, more = lines[at], 1
@@ -134,7 +145,7 @@ def _goes_on(text: str) -> bool:
     depth = 0
     for piece in _PIECES.findall(text):
         depth += (piece in _CLOSING) - (piece in ")]}")
-    return depth > 0
+    return depth > 0 or _HALF.match(text) is not None
 
 
 def _closed(line: str) -> str:
@@ -162,7 +173,9 @@ def _placed(tree: ast.Module, lines: Sequence[str]) -> list[Placed]:
     found: list[Placed] = []
 
     def add(node: ast.AST, column: int, word: str = "") -> None:
-        statement = statement_of(node, word)
+        block = getattr(node, "body", None)
+        end = block[0] if block else None
+        statement = statement_of(node, word, partial(_source, node, end, lines))
         if statement is not None:
             found.append(Placed(statement, column))
 
@@ -197,6 +210,21 @@ def _placed(tree: ast.Module, lines: Sequence[str]) -> list[Placed]:
 
     walk(tree.body)
     return found
+
+
+def _source(node: Any, end: Any, lines: Sequence[str]) -> str:
+    """Return the text of `node` up to `end`, the first statement of its block."""
+    word = ""
+    if isinstance(node, ast.match_case):
+        word, node = "case ", node.pattern
+    last, column = (
+        (node.end_lineno, node.end_col_offset) if end is None else (end.lineno, end.col_offset)
+    )
+    text = [line.encode("utf-8", "replace") for line in lines[node.lineno - 1 : last]]
+    if text:
+        text[-1] = text[-1][:column]
+        text[0] = text[0][node.col_offset :]
+    return word + b"\n".join(text).decode("utf-8", "replace")
 
 
 def _is_elif(node: ast.AST, lines: Sequence[str]) -> bool:

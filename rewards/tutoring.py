@@ -114,7 +114,8 @@ def follow_up(reward: TutorReward) -> FollowUp:
 
     Of a reward that `make_tutor_reward` did not make it is nothing.
     """
-    names = [reward.spec] if isinstance(reward.spec, str) else list(reward.spec)
+    spec = getattr(reward, "spec", ())  # a function has none
+    names = [spec] if isinstance(spec, str) else list(spec)
     found = FollowUp()
     for name, _, argument in (name.partition(":") for name in names):
         if name == "post_solve":
@@ -287,6 +288,7 @@ def _count(name: str, noun: str, argument: str) -> int:
 def _feedback(verdict: Verdict) -> str:
     """Return all that the fullest feedback may tell of a verdict."""
     texts = [verdict.message]
-    for case in verdict.cases:
+    # A failed test is what is told again, and of a long text the beginning is read best.
+    for case in sorted(verdict.cases, key=lambda case: case.passed):
         texts += (case.call, case.expected, case.actual, case.error)
     return "\n".join(filter(None, texts))

@@ -21,7 +21,8 @@ from novicegym.courses.suite import CallCase, IOCase
 from novicegym.dialogs.serialize import assignment_text
 from novicegym.grading.feedback import render_feedback
 from novicegym.grading.verdict import CaseResult, Verdict
-from novicegym.rewards.leak import MAX_CHARACTERS, Said, leak, leak_in_all, missing_lines
+from novicegym.rewards.leak import Said, leak, leak_in_all, missing_lines
+from novicegym.rewards.said_code import MAX_CHARACTERS
 
 ROOT = Path(__file__).parents[2]
 SOLUTION = """\
@@ -262,6 +263,81 @@ def test_invisible_characters_hide_nothing(hidden: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("plainly", "disguised"),
+    [
+        (" ", "\u00a0"),
+        (" ", "\u1680"),
+        (" ", "\u2800"),
+        (" ", "\u3164"),
+        ("=", "\ua78a"),
+        (":", "\u2236"),
+        ("/", "\u2215"),
+        ("\n", "\u2028"),
+        ("\n", "\r\n"),
+        *(("-", chr(dash)) for dash in (*range(0x2010, 0x2016), 0x2212)),
+        ("a", "\u0430"),
+        ("f", "f\u0332"),
+        ("o", "\u03bf"),
+        ("e", "\u0435"),
+        ("i", "\u0456"),
+    ],
+)
+def test_look_alikes_hide_nothing(plainly: str, disguised: str) -> None:
+    solution = SOLUTION.replace("count += 1", "count = count - -1")
+    said = solution.replace(plainly, disguised)
+    assert said != solution
+    assert leak(said, START, (solution,)) == leak(fenced(said), START, (solution,)) == 1.0
+    assert leak(said, said, (solution,)) == 0.0
+
+
+def test_what_grows_when_it_is_made_plain_is_not_cut() -> None:
+    assert leaks("\ufdfa" * 1_200 + "\n\n" + SOLUTION) == 1.0
+
+
+@pytest.mark.parametrize("padding", ["+0", "[:]"])
+@pytest.mark.parametrize("depth", [30, 60, 150, 250])
+def test_a_statement_is_not_hidden_by_its_depth(padding: str, depth: int) -> None:
+    lines = SOLUTION.strip().split("\n")
+    deep = [
+        lines[0],
+        *(re.sub(r"(\w)(:?)$", rf"\1{padding * depth}\2", line) for line in lines[1:]),
+    ]
+    assert leaks(fenced("\n".join(deep))) > 0.3
+    for line, padded in zip(lines[1:], deep[1:], strict=True):
+        assert leaks(fenced(padded)) > 0.3 * leaks(fenced(line)) > 0
+
+
+@pytest.mark.parametrize("word", ["else", "try", "finally", "while", "most", "max", "print"])
+def test_a_word_in_backticks_is_no_statement(word: str) -> None:
+    code = "while x:\n    max = print\n"
+    solution = (
+        "try:\n    while x:\n        most = max(x)\n    else:\n        print(most)\n"
+        "finally:\n    x = 1\n"
+    )
+    assert leak(f"Think of the word `{word}`.", code, (solution,)) == 0.0
+    assert leak("Think of `else:`.", code, (solution,)) > 0.0
+
+
+def test_a_statement_that_is_one_word_is_one() -> None:
+    assert leak("You need `break` there.", "while x: pass", ("while x: break",)) > 0.0
+
+
+def test_a_statement_may_go_on_behind_an_operator() -> None:
+    split = SOLUTION.replace("= total +", "=\ntotal +").replace("total = 0", "total =\n    0")
+    split = split.replace("count == 0", "count ==\n  0")
+    assert split.count("\n") > SOLUTION.count("\n")
+    assert leaks(fenced(split)) == leaks(split) == 1.0
+
+
+def test_a_long_program_that_does_not_parse_may_be_quoted() -> None:
+    code = "\n".join(f"x{n} = = y[ = z( {n} = = if w{n}( y = = while v[ = {n}" for n in range(120))
+    assert leaks(code) == 1.0, "there is too much to try"
+    for quoted in (code, fenced(code), "> " + code.replace("\n", "\n> "), code.replace("\n", " ")):
+        assert leaks(f"{quoted}\n\nLook at line 3.", code) == 0.0
+        assert leaks(f"{quoted}\n\nWrite\n\n    total = 0", code) > 0.0
+
+
+@pytest.mark.parametrize(
     "said",
     [
         'You print "2.5" where "Mean: 2.5" is asked for.',
@@ -411,7 +487,7 @@ TEXTS = st.text(max_size=60) | st.lists(PIECES, max_size=12).map("".join)
 def test_any_text_is_in_range(message: str, code: str, solutions: list[str], prompt: str) -> None:
     value = leak(message, code, solutions, prompt)
     assert 0.0 <= value <= 1.0
-    assert leak(fenced(code), code, solutions, prompt) in (0.0, 1.0)
+    assert leak(fenced(code), code, solutions, prompt) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -431,16 +507,34 @@ def test_any_text_is_in_range(message: str, code: str, solutions: list[str], pro
         '"a=1" ',
         "'b' ",
         "\u200b",
+        "'\\",
+        "\"\\'",
+        "\u201e",
+        "a,",
+        "x =\n",
+        "if a:\n b=1\n\n",
+        "\u0301\u0323",
     ],
 )
 def test_hostile_text_takes_bounded_time(unit: str) -> None:
     text = unit * ((MAX_CHARACTERS - 1) // len(unit))
     started = time.process_time()
     assert 0.0 <= leaks(text) <= 1.0
+    assert 0.0 <= leaks(fenced(text[:-100])) <= 1.0
     assert leaks(unit * 1_000_000) == 1.0  # nothing hides behind padding
     leak(SOLUTION, text, (SOLUTION,), text)
     leak("x = 1", START, (text,))
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 5
+
+
+def test_many_blocks_and_solutions_take_bounded_time() -> None:
+    solutions = [
+        "\n".join(f"v = {7 * number + first}" for number in range(119)) for first in range(10)
+    ]
+    blocks = "".join(f"```\na = {n}\nb = {n * n % 840}\n```\n" for n in range(840))
+    started = time.process_time()
+    assert leak(blocks[:MAX_CHARACTERS], START, solutions) > 0.5
+    assert time.process_time() - started < 3
 
 
 def test_deep_nesting_is_no_trouble() -> None:

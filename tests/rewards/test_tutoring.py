@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novicegym.agents.tutors.registry import make_tutor
+from novicegym.courses.load import load_course
 from novicegym.courses.model import Assignment, Course
+from novicegym.dialogs.serialize import assignment_text
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import render_feedback
 from novicegym.grading.grader import Grader
@@ -229,3 +232,44 @@ def test_the_feedback_of_the_grader_is_never_a_leak(small_course: Course, grader
     assert leak(replace(transition, message=told)) == 0.0
     assert leak(replace(transition, message=f"```\n{told}\n```")) == 0.0
     assert leak(replace(transition, message=double.solutions[0], verdict_before=WRONG)) == -1.0
+
+
+def test_the_feedback_tutor_leaks_nothing_whatever_a_program_prints(grader: Grader) -> None:
+    """Solutions' own lines, with quotes, cut, in errors, and among more than can be read."""
+    course = load_course("cs1")
+    tutor = make_tutor("feedback", course, grader=grader)
+    leak = make_tutor_reward("leak")
+    printed = ["while left > 0: left -= 1", "  a = 1; if b: c = a"]
+    noise = "".join(f"print('a{n} = b({n}) if c[{n}] d {n}= [e(')\n" for n in range(60))
+    tried = 0
+    for assignment in list(course.assignments.values())[::3]:
+        solution = assignment.solutions[0]
+        rows = [row.strip() for row in solution.split("\n") if len(row.strip()) > 6]
+        lines = printed + rows[:3] + [row for row in rows if '"' in row][:2]
+        lines += [f"{line} and then {rows[-1]}, {rows[0]}: {line}" for line in lines[-1:]]
+        codes = [f"print({line!r})\n" for line in lines]
+        codes += [f"{noise}print({line!r})\n{noise}" for line in lines[-2:]]
+        codes += [f"print({'; '.join(rows[:6])!r})"]
+        codes += [f"raise ValueError({line!r})" for line in lines[:3]]
+        name = assignment.entry_point
+        codes += [f"def {name}(*_):\n    return {line!r}\n" for line in lines if name]
+        verdicts = grader.grade_batch([(assignment, code) for code in codes])
+        states = [
+            {"assignment_id": assignment.id, "code": code, "outcome": verdict.outcome}
+            for code, verdict in zip(codes, verdicts, strict=True)
+        ]
+        said = tutor.act([[]] * len(states), states)
+        for code, verdict, message in zip(codes, verdicts, said, strict=True):
+            told = replace(
+                SAID,
+                message=message,
+                code_before="x = 1",  # of the program nothing is known but what it does
+                verdict_before=verdict,
+                solutions=assignment.solutions,
+                prompt=assignment_text(assignment),
+            )
+            assert leak(told) == leak(replace(told, code_before=code)) == 0.0, message
+            full = replace(told, message=render_feedback(verdict, "full"))
+            assert leak(full) == 0.0, full.message
+            tried += bool(message)
+    assert tried > 50
