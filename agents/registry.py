@@ -33,7 +33,7 @@ _Build: TypeAlias = Callable[[Course, int, Grader | None, DialogFormat | None], 
 def _novice(course: Course, seed: int, grader: Grader | None, fmt: DialogFormat | None) -> Agent:
     from novicegym.agents.novice import NoviceAgent
 
-    return NoviceAgent(course, seed=seed, fmt=fmt)
+    return NoviceAgent(course, seed=seed, fmt=fmt, grader=grader)
 
 
 _AGENTS: dict[str, tuple[str, _Build]] = {
@@ -199,6 +199,10 @@ def find_factory(kind: str, spec: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module may fail in any way while it is read
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
+            f"{error.name}."
+        ):
+            raise UsageError(f"{kind} {spec!r}: there is no module {error.name!r}") from None
         reason = f"{type(error).__name__}: {error}"
         raise UsageError(
             f"{kind} {spec!r}: cannot import module {module_name!r}: {reason}"

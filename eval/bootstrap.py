@@ -9,7 +9,9 @@ thousand draws are one matrix product, whatever the number of records.
 Covered: intervals of any statistic of sums; the metrics of a policy, whose seeds share the
 students (the mean over its runs: the intervals say nothing of what other seeds would give);
 paired differences between two policies, and Holm's correction for many. Values are unrounded,
-whatever the metrics preset. Not covered: fewer than two students.
+whatever the metrics preset. Not covered: fewer than two students; p values of a few, about twenty
+or fewer, which are too small: where the signs of students' differences may be flipped,
+`novicegym.eval.sign_flips` has exact ones.
 """
 
 from __future__ import annotations
@@ -70,8 +72,9 @@ class Difference:
 
     interval: Interval
     p: float
-    """Two-sided: twice the share of draws on the rarer side of 0, so that p < 0.05 says what a
-    95 % interval without 0 says. Never below 2 / (draws + 1): a large family needs more draws."""
+    """Two-sided. Of `differences` it is twice the share of draws on the rarer side of 0, so that
+    p < 0.05 says what a 95 % interval without 0 says, and never below 2 / (draws + 1): a large
+    family needs more draws."""
 
 
 def student_intervals(
@@ -155,7 +158,8 @@ def paired_differences(
 def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """Return the p values of a family of comparisons, adjusted by Holm's step-down rule.
 
-    To call those below 0.05 different is wrong about any of them with probability 0.05 at most.
+    To call those below 0.05 different is wrong about any of them with probability 0.05 at most, as
+    far as that holds for each p value alone.
     """
     adjusted: dict[Key, float] = {}
     largest = 0.0

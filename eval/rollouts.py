@@ -16,7 +16,7 @@ Covered: one process, batched policies, resumption. Not covered: several process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from novicegym.errors import UsageError
 from novicegym.eval.episodes import PROTOCOLS, LocalDesk, RolloutProtocol, play_trajectories
 from novicegym.eval.records import encode_shard, shard_path, write_shard
 from novicegym.grading.grader import GRADER_VERSION, Grader, shared_grader
-from novicegym.runs import open_run, run_versions
+from novicegym.runs import check_run, open_run, run_versions
 
 SHARD_TRAJECTORIES = 32
 """Trajectories in a shard: what a killed run loses at most."""
@@ -140,7 +140,6 @@ def open_rollout(
     """
     if not 0 <= seed < 1 << 63:
         raise UsageError(f"seed must be at least 0 and below 2**63, got {seed}")
-    shards = -(-len(course.trajectories) // SHARD_TRAJECTORIES)
     told = {
         "course": course.name,
         "synthetic": course.synthetic,
@@ -148,20 +147,48 @@ def open_rollout(
         "protocol": protocol.name,
         "seed": seed,
     }
-    config = told | {
+    config = _config(course, protocol, seed, source) | {"agent": agent}
+    if tutor is not None:
+        config["tutor"] = tutor
+    open_run(out, config)
+    return Rollout(course, out, told, config["shards"])
+
+
+def check_rollout(
+    course: Course,
+    out: Path,
+    *,
+    protocol: RolloutProtocol,
+    seed: int,
+    source: Mapping[str, object] | None,
+    unknown: Collection[str] = (),
+) -> None:
+    """Raise UsageError where the folder `out` holds another run than `open_rollout` would go on.
+
+    Writes nothing. An agent and a tutor need not be made for it: what they call themselves is not
+    looked at, nor are the keys `unknown` of run.json.
+    """
+    config = _config(course, protocol, seed, source)
+    check_run(out, config, unknown=("agent", "tutor", *unknown))
+
+
+def _config(
+    course: Course, protocol: RolloutProtocol, seed: int, source: Mapping[str, object] | None
+) -> dict[str, Any]:
+    """Return what run.json says, but for the names of agent and tutor."""
+    return {
         "kind": "rollout",
+        "course": course.name,
+        "synthetic": course.synthetic,
+        "seed": seed,
         "source": dict(source or {}),
         "fingerprint": course_fingerprint(course),
         "protocol": _told_of(protocol),
         "reward": "tiered",
         "trajectories": len(course.trajectories),
-        "shards": shards,
+        "shards": -(-len(course.trajectories) // SHARD_TRAJECTORIES),
         "versions": run_versions("gymnasium", "numpy", "pyarrow") | {"grader": GRADER_VERSION},
     }
-    if tutor is not None:
-        config["tutor"] = tutor
-    open_run(out, config)
-    return Rollout(course, out, told, shards)
 
 
 def _told_of(protocol: RolloutProtocol) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """A simulated randomised trial of tutors: what each does to the same students, and how surely.
 
 Every arm plays the same starts with the same seeds (common random numbers), so an arm's effect is
-the mean over episodes of its outcome minus the control's in the same episode. Whole students are
-drawn anew for intervals and p values (`novicegym.eval.bootstrap`), as all episodes of a student
-hang together; p values hold for all arms and outcomes at once (Holm). Outcomes are those of
-`novicegym.eval.trial_episodes`.
+the mean over episodes of its outcome minus the control's in the same episode. All episodes of a
+student hang together: for intervals whole students are drawn anew (`novicegym.eval.bootstrap`),
+for p values the signs of students' differences are flipped, which is right with few students, too
+(`novicegym.eval.sign_flips`, with the null hypothesis). p values hold for all arms and outcomes at
+once (Holm). Outcomes are those of `novicegym.eval.trial_episodes`.
 
 By skill: the episodes in three parts by the mean grade of what the student had submitted when the
 tutor came, cut where a third and two thirds of the episodes are; equal values stay together, so the
@@ -30,13 +31,13 @@ from novicegym.eval.bootstrap import (
     FloatArray,
     Interval,
     Statistic,
-    differences,
     holm,
     intervals,
     of_sums,
     ratio,
     sure_sign,
 )
+from novicegym.eval.sign_flips import sign_flip_p
 from novicegym.eval.trial_episodes import OUTCOMES, TutoredEpisode
 
 DRAWS = 10_000
@@ -92,7 +93,7 @@ class Trial:
     episodes: int
     """Of each arm."""
     samples: int
-    """Draws of students; the differences took at least DRAWS_A_TEST for each p value."""
+    """Draws of students for each interval."""
     seed: int
     effects: tuple[Effect, ...]
     parts: tuple[Part, ...]
@@ -118,10 +119,9 @@ def compare_arms(
 ) -> Trial:
     """Return what each arm changes against the first.
 
-    arms: the episodes of each, the control first. samples, seed: draws of students for 95 %
-    intervals; the differences take at least DRAWS_A_TEST for each p value. Raises UsageError for
-    fewer than two arms, arms that were not played from the same starts, and fewer than two
-    students.
+    arms: the episodes of each, the control first. samples: draws of students for 95 % intervals.
+    seed: of those, and of signs. Raises UsageError for fewer than two arms, arms that were not
+    played from the same starts, and fewer than two students.
     """
     if len(arms) < 2:
         raise UsageError(f"a trial compares at least two arms, got {len(arms)}")
@@ -135,8 +135,7 @@ def compare_arms(
     skill = np.array([one.skill for one in arms[control]])
     students = [one.key[0] for one in arms[control]]
     values = outcome_values(arms, names)
-    draws = max(samples, DRAWS_A_TEST * len(others) * len(names))
-    effects = _effects(tuple(arms), names, students, values, samples, draws, seed)
+    effects = _effects(tuple(arms), names, students, values, samples, seed)
     adjusted = holm(
         {(one.arm, one.outcome): one.difference.p for one in effects if one.difference is not None}
     )
@@ -183,24 +182,30 @@ def _effects(
     students: Sequence[str],
     values: FloatArray,
     samples: int,
-    draws: int,
     seed: int,
 ) -> list[Effect]:
-    """Return an effect for each arm and outcome, p values not adjusted; draws: for differences."""
+    """Return an effect for each arm and outcome, p values not adjusted."""
     episodes = len(values)
-    flat = values.reshape(episodes, -1)
     against = (values[:, 1:] - values[:, :1]).reshape(episodes, -1)
-    count = len(set(students))
-    means = intervals(_mean_of(students, flat), count, samples=samples, seed=seed)
-    changes = differences(_mean_of(students, against), count, samples=draws, seed=seed)
+    both = np.concatenate([values.reshape(episodes, -1), against], axis=1)
+    there = [
+        interval
+        for interval in intervals(
+            _mean_of(students, both), len(set(students)), samples=samples, seed=seed
+        )
+        if interval is not None  # every episode has a value of every outcome
+    ]
+    p_values = sign_flip_p(
+        student_sums(students, against), draws=DRAWS_A_TEST * against.shape[1], seed=seed
+    )
     keys = [(arm, name) for arm in arms for name in names]
-    found = []
-    for (arm, name), mean, change in zip(
-        keys, means, [*[None] * len(names), *changes], strict=True
-    ):
-        assert mean is not None, "every episode has a value of every outcome"
-        found.append(Effect(arm, name, mean, change, None))
-    return found
+    changes = map(Difference, there[len(keys) :], p_values.tolist())
+    return [
+        Effect(arm, name, mean, change, None)
+        for (arm, name), mean, change in zip(
+            keys, there[: len(keys)], [*[None] * len(names), *changes], strict=True
+        )
+    ]
 
 
 def _mean_of(students: Sequence[str], values: FloatArray) -> Statistic:
@@ -236,7 +241,7 @@ def _parts(
                 highest=float(skill[inside].max()),
                 students=len(set(theirs)),
                 episodes=int(inside.sum()),
-                effects=tuple(_effects(arms, names, theirs, chosen, samples, samples, seed))
+                effects=tuple(_effects(arms, names, theirs, chosen, samples, seed))
                 if enough
                 else (),
             )

@@ -16,13 +16,11 @@ An episode's outcomes, from its records:
 - messages      said; white space alone says nothing
 - failures      share of the times it was asked that the tutor failed
 
-Leaks are measured against the assignment's solutions and the correct programs that other students
-logged; those and the submissions that messages are about are graded again, which the grader's store
-makes cheap. Skill is the mean grade of the submissions that the student had made when the tutor
-came: it is known before the first message, so no arm can change it.
+Skill is the mean grade of the submissions that the student had made when the tutor came: it is
+known before the first message, so no arm can change it.
 
-Covered: records with a tutor's columns of any protocol. Not covered: comparing arms, which is
-`novicegym.eval.trial`.
+Covered: records with a tutor's columns of any protocol. Not covered: measuring leaks, which is
+`novicegym.eval.trial_leaks`; comparing arms, which is `novicegym.eval.trial`.
 """
 
 from __future__ import annotations
@@ -31,22 +29,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from novicegym.courses.log_index import LogIndex
 from novicegym.courses.model import Course
-from novicegym.dialogs.serialize import assignment_text
 from novicegym.errors import UsageError
+from novicegym.eval.trial_leaks import (
+    EpisodeKey,
+    Message,
+    Progress,
+    kept_leaks,
+    measure_leaks,
+)
 from novicegym.grading.grader import Grader
-from novicegym.grading.known_programs import KnownPrograms
 from novicegym.grading.verdict import Verdict
-from novicegym.rewards.said_code import shown_programs
-from novicegym.rewards.tutoring import TutorTransition, given_away, given_away_in_all
-
-EpisodeKey: TypeAlias = tuple[str, str, int]
-"""(student, assignment, submissions before the start)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +141,22 @@ _COLUMNS = (
 
 
 def tutored_episodes(
-    records: pa.Table, course: Course, pool: Course, grader: Grader, *, horizon: int
+    records: pa.Table,
+    course: Course,
+    pool: Course,
+    grader: Grader,
+    *,
+    horizon: int,
+    kept_in: Path | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> list[TutoredEpisode]:
     """Return the episodes of one arm's records, by their keys.
 
     course: the trajectories played. pool: the logs with the correct programs of other students.
-    horizon: of the protocol. Raises UsageError for records without a tutor, of a trajectory that
-    the course does not have, and of episodes that begin without a submission.
+    horizon: of the protocol. kept_in: a folder where leaks are kept from one call to the next.
+    progress: called with (episodes whose leaks are measured, episodes in all). Raises UsageError
+    for records without a tutor, of a trajectory that the course does not have, and of episodes
+    that begin without a submission.
     """
     missing = sorted(set(_COLUMNS) - set(records.column_names))
     if missing:
@@ -161,53 +169,34 @@ def tutored_episodes(
             rows[row["student_id"], row["assignment_id"], row["position"]].append(row)
     played = {key: sorted(rows[key], key=lambda row: row["step"]) for key in sorted(rows)}
     before = _prefixes(list(played), course, grader)
-    # (episode, step) -> the submission that its message is about
-    told = {
-        (key, place): before[key][-1][0] if place == 0 else steps[place - 1]["generated_code"]
+    messages = {
+        key: [
+            Message(
+                place,
+                row["message"],
+                before[key][-1][0] if place == 1 else steps[place - 2]["generated_code"],
+            )
+            for place, row in enumerate(steps, 1)
+            if row["message"]
+        ]
         for key, steps in played.items()
-        for place, row in enumerate(steps)
-        if row["message"]
     }
-    verdicts = grader.grade_batch(
-        [(course.assignment(key[1]), code) for (key, _), code in told.items()]
-    )
-    graded = dict(zip(told, verdicts, strict=True))
-    known = KnownPrograms(pool, grader)
-    found = []
-    for key, steps in played.items():
-        assignment = course.assignment(key[1])
-        said = []
-        for place, row in enumerate(steps):
-            if not row["message"]:
-                continue
-            code = told[key, place]
-            said.append(
-                TutorTransition(
-                    message=row["message"],
-                    message_tokens=None,
-                    code_before=code,
-                    verdict_before=graded[key, place],
-                    code_after=None,
-                    verdict_after=None,
-                    solutions=known.for_student(
-                        assignment, key[0], code, shown_programs(row["message"])
-                    ),
-                    prompt=assignment_text(assignment),
-                    step=place + 1,
-                    horizon=horizon,
-                    done=False,
-                )
-            )
-        leaks = {one.step: -given_away(one) for one in said}
-        turns = tuple(_turn(row, leaks.get(place, 0.0)) for place, row in enumerate(steps, 1))
-        total = 0.0
-        if said:
-            shown = [program for one in said for program in shown_programs(one.message)]
-            total = given_away_in_all(
-                said, known.for_student(assignment, key[0], said[0].code_before, shown)
-            )
-        found.append(TutoredEpisode(key, before[key], turns, horizon, total))
-    return found
+    if kept_in is None:
+        leaks = measure_leaks(messages, course, pool, grader, progress)
+    else:
+        leaks = kept_leaks(messages, course, pool, grader, kept_in, progress)
+    return [
+        TutoredEpisode(
+            key,
+            before[key],
+            tuple(
+                _turn(row, leaks[key].by_step.get(place, 0.0)) for place, row in enumerate(steps, 1)
+            ),
+            horizon,
+            leaks[key].total,
+        )
+        for key, steps in played.items()
+    ]
 
 
 def _turn(row: Mapping[str, Any], leak: float) -> Turn:

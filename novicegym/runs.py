@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,25 +33,34 @@ def open_run(run: Path, config: Mapping[str, Any]) -> None:
 
     Raises UsageError when the folder holds a run of another configuration, or anything else.
     """
+    check_run(run, config)
     path = run / "run.json"
-    if path.exists():
+    if not path.exists():
+        run.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+
+def check_run(run: Path, config: Mapping[str, Any], *, unknown: Collection[str] = ()) -> None:
+    """Raise UsageError where `open_run` would, and write nothing.
+
+    unknown: dotted keys of which nothing is known yet, nor of what is below them.
+    """
+    if (run / "run.json").exists():
         existing = flat_config(read_config(run))
         wanted = flat_config(json.loads(json.dumps(config)))
         changed = sorted(
             key
             for key in existing.keys() | wanted.keys()
-            if existing.get(key) != wanted.get(key) and key != _ONLY_TOLD
+            if existing.get(key) != wanted.get(key)
+            and not any(f"{key}.".startswith(f"{one}.") for one in (_ONLY_TOLD, *unknown))
         )
         if changed:
             raise UsageError(
                 f"{run} holds a run with other settings ({', '.join(changed)}); "
                 "choose another --out, or delete it to start anew"
             )
-        return
-    if run.is_dir() and any(run.iterdir()):
+    elif run.is_dir() and any(run.iterdir()):
         raise UsageError(f"{run} holds other files and no run.json; choose another --out")
-    run.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 
 
 def read_config(run: Path) -> JsonDict:

@@ -7,7 +7,8 @@ any batch, is answered alike. The other tutor sees only the dialogs in which she
 
 Covered: what the infos of an episode have said since its start; submissions before it count by
 their number. Not covered: two episodes of one start at the same time, whose histories would mix;
-that she asked on another assignment, which no info tells.
+more than `MOST_EPISODES` at the same time, of which the one not asked about for longest is
+forgotten; that she asked on another assignment, which no info tells.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from novicegym.agents.base import Agent
 from novicegym.agents.tutors.states import State
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import UsageError
+
+MOST_EPISODES = 8_192
+"""Episodes that are remembered; which of them are over, nobody tells a tutor."""
 
 
 @dataclass(slots=True)
@@ -67,7 +71,10 @@ class OnRequestTutor:
         key = (info["student_id"], info["assignment_id"], info["position"])
         if info["outcome"] in ("", "correct"):
             return False
-        episode = self._episodes.setdefault(key, _Episode())
+        # Last in order: the first is then the one not asked about for longest.
+        episode = self._episodes[key] = self._episodes.pop(key, _Episode())
+        if len(self._episodes) > MOST_EPISODES:
+            del self._episodes[next(iter(self._episodes))]
         # A step that comes again is a new episode or the same question: what came later goes.
         episode.attempts = {k: one for k, one in episode.attempts.items() if k < step}
         episode.asked = {k for k in episode.asked if k < step}

@@ -129,7 +129,9 @@ def rollout(
     """Play an agent in the students' seats and record every step.
 
     --split says which trajectories are played. The same command again completes an
-    interrupted run, with --ray or without.
+    interrupted run, with --ray or without. It refuses a folder that other settings have made; of a
+    MODULE:FACTORY of your own it knows that by MODULE's file alone, so delete the folder when what
+    that imports has changed.
     """
     from novicegym.agents.registry import check_sampling
     from novicegym.dialogs.serialize import DialogFormat
@@ -227,7 +229,6 @@ def play_agent(
     from novicegym.agents.openai import OpenAIAgent
     from novicegym.agents.registry import is_language_model, make_agent
     from novicegym.agents.tutors.registry import make_tutor
-    from novicegym.courses.fingerprint import course_fingerprint
     from novicegym.eval.records import is_finished
     from novicegym.eval.rollouts import rollout as play_rollout
 
@@ -243,18 +244,10 @@ def play_agent(
         temperature=temperature,
         top_p=top_p,
     )
-    told = {
-        **source,
-        "agent": agent,
-        "agent_code": own_code(agent),
-        "pool": course_fingerprint(pool),
-    }
-    if is_language_model(agent):
-        told["decoding"] = {"temperature": temperature, "top_p": top_p}
+    told = _told(pool, agent, source, temperature, top_p, tutor)
     teach: Callable[[], Agent] | None = None
     if tutor is not None:
         teach = partial(make_tutor, tutor, pool, seed=seed)
-        told |= {"tutor": tutor, "tutor_code": own_code(tutor)}
     with (
         progress_bar(agent if tutor is None else f"{agent}, {tutor}") as update,
         ExitStack() as opened,
@@ -281,6 +274,8 @@ def play_agent(
             teach = partial(_make_as_recorded, teach, tutor_model.settings)
             if cluster is None:
                 opened.enter_context(usage_kept(tutor_model, out / "tutor_usage.json"))
+            else:
+                ERR.print("on Ray, what a tutor asks of an API is not counted: no tutor_usage.json")
         if cluster is None:
             play_rollout(played, behind_api or made or make(), out, tutor=taught, **settings)
         else:
@@ -305,6 +300,69 @@ def play_agent(
         ERR.print(f"{out} was complete: nothing was played; delete it to play again")
 
 
+def check_folder(
+    played: Course,
+    pool: Course,
+    agent: str,
+    out: Path,
+    protocol: RolloutProtocol,
+    seed: int,
+    source: Mapping[str, object],
+    temperature: float,
+    top_p: float,
+    tutor: str,
+) -> None:
+    """Raise UsageError where `out` holds another run than `play_agent` would play; write nothing.
+
+    No model is loaded for it. How a tutor that a factory makes asks an API is not looked at.
+    """
+    from novicegym.agents.registry import make_agent
+    from novicegym.agents.tutors.registry import make_tutor
+    from novicegym.eval.rollouts import check_rollout
+
+    told = _told(pool, agent, source, temperature, top_p, tutor)
+    unknown = []
+    if is_behind_api(agent):
+        made = make_agent(agent, pool, seed=seed, temperature=temperature, top_p=top_p)
+        told["endpoint"] = _settings(made)
+    if is_behind_api(tutor):
+        told["tutor_endpoint"] = _settings(make_tutor(tutor, pool, seed=seed))
+    else:
+        unknown.append("source.tutor_endpoint")
+    check_rollout(played, out, protocol=protocol, seed=seed, source=told, unknown=unknown)
+
+
+def _told(
+    pool: Course,
+    agent: str,
+    source: Mapping[str, object],
+    temperature: float,
+    top_p: float,
+    tutor: str | None,
+) -> dict[str, Any]:
+    """Return what run.json says of where a run comes from, but for how an API is asked."""
+    from novicegym.agents.registry import is_language_model
+    from novicegym.courses.fingerprint import course_fingerprint
+
+    told = {
+        **source,
+        "agent": agent,
+        "agent_code": own_code(agent),
+        "pool": course_fingerprint(pool),
+    }
+    if is_language_model(agent):
+        told["decoding"] = {"temperature": temperature, "top_p": top_p}
+    if tutor is not None:
+        told |= {"tutor": tutor, "tutor_code": own_code(tutor)}
+    return told
+
+
+def _settings(agent: Agent) -> Mapping[str, Any]:
+    """Return how an agent or a tutor behind an API asks it."""
+    settings: Mapping[str, Any] = _behind(agent).settings  # type: ignore[attr-defined]
+    return settings
+
+
 def _behind(agent: Agent) -> Agent:
     """Return the language model that speaks for a tutor, else the agent itself."""
     from novicegym.agents.tutors.language_model import LanguageModelTutor
@@ -318,7 +376,7 @@ def _behind(agent: Agent) -> Agent:
 def _make_as_recorded(make: Callable[[], Agent], recorded: Mapping[str, Any]) -> Agent:
     """Make an agent behind an API on another machine, if that asks as run.json says."""
     agent = make()
-    settings = _behind(agent).settings  # type: ignore[attr-defined]
+    settings = _settings(agent)
     changed = sorted(key for key in recorded if settings.get(key) != recorded[key])
     if changed:
         raise UsageError(

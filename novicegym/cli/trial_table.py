@@ -44,8 +44,9 @@ def _head(trial: Trial, about: About) -> Iterator[str]:
         f"Simulated student {_line(about.student)} on {_line(about.course)}{synthetic}: "
         f"{trial.episodes:,} episodes from logged states of {trial.students:,} students under "
         f"each tutor, at most {about.horizon} submissions each. Differences from "
-        f"{_line(trial.arms[0])}, paired by episode; 95 % intervals by student, p values adjusted "
-        "for all rows (Holm)."
+        f"{_line(trial.arms[0])}, paired by episode; 95 % intervals by student, p values by "
+        "flipping the signs of students' differences, adjusted for all rows (Holm). Leak: how much "
+        "of a correct program a message gives away; in all: all of an episode's messages together."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +24,13 @@ from novicegym.cli.options import (
     takes_logs,
 )
 from novicegym.cli.policies import require_agent, require_tutor, warn_of_trained_on
-from novicegym.cli.rollout import Cluster, cluster_of, play_agent, with_tutor_timeout
+from novicegym.cli.rollout import (
+    Cluster,
+    check_folder,
+    cluster_of,
+    play_agent,
+    with_tutor_timeout,
+)
 from novicegym.cli.trial_table import render_trial
 from novicegym.errors import UsageError
 
@@ -133,7 +139,9 @@ def compare(
 
     Every arm plays the same students, starts and seeds, so differences are paired. Each arm is a
     run in a folder of --out; the same command again completes an interrupted trial, and more arms
-    may be added. Writes trial.html there, with the dialogues to read, and trial.json, with all
+    may be added. It refuses an arm that other settings have made; of a MODULE:FACTORY of your own
+    it knows that by MODULE's file alone, so delete the arm's folder when what that imports has
+    changed. Writes trial.html there, with the dialogues to read, and trial.json, with all
     numbers. An effect on simulated students is a hypothesis about real ones.
     """
     from novicegym.agents.registry import check_sampling
@@ -179,17 +187,14 @@ def compare(
     numbers = json.dumps(told, indent=2)
     write_atomically(out / "trial.json", f"{numbers}\n".encode())
     ERR.print(f"wrote {out / 'trial.json'}")
+    for line in [numbers] if as_json else render_trial(trial, about, curves):
+        print(line, flush=True)
     if find_spec("jinja2") is None:
         ERR.print("trial.html is not written, it needs jinja2: pip install 'novicegym[eval]'")
     else:
         chosen = choose_dialogues(results, episodes, seed)
         shown = dialogues(results, chosen, played, grader, about.feedback)
         ERR.print(f"wrote {write_trial(out, trial, about, shown, curves)}")
-    if as_json:
-        print(numbers)
-    else:
-        for line in render_trial(trial, about, curves):
-            print(line)
     if impossible is not None:  # told last: nothing of the trial is lost
         raise impossible
 
@@ -228,9 +233,22 @@ def _wanted(effects: list[str] | None, power: bool, horizon: int) -> dict[str, f
 
 
 def _play(plan: _Plan, played: Course, pool: Course) -> None:
-    """Play every arm, or what is missing of it."""
+    """Play every arm, or what is missing of it; where one cannot be, none is."""
     from novicegym.agents.registry import WITH_FILES, make_agent
 
+    for arm, folder in plan.folders.items():
+        check_folder(
+            played,
+            pool,
+            plan.student,
+            folder,
+            plan.protocol,
+            plan.seed,
+            plan.source,
+            plan.temperature,
+            plan.top_p,
+            arm,
+        )
     made = None
     for arm, folder in plan.folders.items():
         is_model = plan.student.partition(":")[0] in WITH_FILES
@@ -272,12 +290,24 @@ def _results(
     horizon = plan.protocol.rules.horizon
     results = {}
     with progress_bar("leaks") as update:
-        for done, (arm, folder) in enumerate(plan.folders.items()):
-            update(done, len(plan.folders))
-            records = read_records(folder)
-            results[arm] = tutored_episodes(records, played, pool, grader, horizon=horizon)
-        update(len(plan.folders), len(plan.folders))
+        for number, (arm, folder) in enumerate(plan.folders.items()):
+            results[arm] = tutored_episodes(
+                read_records(folder),
+                played,
+                pool,
+                grader,
+                horizon=horizon,
+                kept_in=folder,
+                progress=_part(update, number, len(plan.folders)),
+            )
     return results
+
+
+def _part(
+    update: Callable[[int, int], None], number: int, parts: int
+) -> Callable[[int, int], None]:
+    """Return what tells the progress of one of several parts of the same size as that of all."""
+    return lambda done, total: update(number * total + done, parts * total)
 
 
 def _power(

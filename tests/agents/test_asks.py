@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from difflib import SequenceMatcher
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,32 @@ def test_features_by_hand() -> None:
     assert (third["stuck"], third["same_code"], third["attempts"]) == (1, 0, 3)
     assert third["edit"] == pytest.approx(0.2)  # one of five characters
     assert seen(Attempt("", 0.0, "timeout"))["stopped"] == 1
+
+
+@given(st.text("ab \n", max_size=80), st.text("ab \n", max_size=80))
+def test_the_edit_is_difflibs(before: str, now: str) -> None:
+    attempts = [Attempt(one, 0.0, "logical") for one in (before, now)]
+    ratio = SequenceMatcher(None, before.strip(), now.strip(), autojunk=False).ratio()
+    assert seen(*attempts)["edit"] == 1 - ratio
+
+
+@pytest.mark.parametrize("characters", [2_400, 60_000])
+def test_a_program_made_to_be_slow_is_not(characters: int) -> None:
+    """difflib alone takes 20 s for the shorter ones."""
+    attempts = [
+        Attempt((one * characters)[:characters], 0.0, "logical") for one in ("ab", "aab", "aab")
+    ]
+    begun = time.monotonic()
+    two, three = seen(*attempts[:2]), seen(*attempts)
+    assert time.monotonic() - begun < 8
+    assert 0 < two["edit"] < 0.5  # a sixth more of one letter
+    assert (three["edit"], three["same_code"]) == (0, 1)
+
+
+def test_the_edit_of_a_long_program_is_seen_at_its_place() -> None:
+    program = "".join(f"total_{n} = price * {n} + total_{n - 1}\n" for n in range(1, 600))
+    one = seen(Attempt(program, 0.0, "logical"), Attempt(f"{program}x = 1", 0.0, "logical"))
+    assert 0 < one["edit"] < 0.001
 
 
 def test_probability_is_the_logistic_of_the_weighted_features() -> None:

@@ -59,7 +59,7 @@ def test_anybodys_factory_gets_the_course_and_the_seed(
         ("", "unknown agent ''"),
         (":x", "unknown agent ':x'"),
         ("os.path:", "unknown agent 'os.path:'"),
-        ("no_such_module_here:make", "cannot import module 'no_such_module_here'"),
+        ("no_such_module_here:make", "there is no module 'no_such_module_here'"),
     ],
 )
 def test_an_unknown_agent_is_one_clear_line(make_course, double, spec, message) -> None:

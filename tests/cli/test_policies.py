@@ -19,7 +19,7 @@ from novicegym.errors import UsageError
         ("rollout --out r --agent persistance", "agent 'persistance'. Did you mean 'persistence'"),
         ("rollout --out r --agent novice --tutor silnt", "tutor 'silnt'. Did you mean 'silent'"),
         ("rollout --out r --agent hf:no_folder", "no model directory 'no_folder'"),
-        ("rollout --out r --agent on_request:silent", "cannot import module 'on_request'"),
+        ("rollout --out r --agent on_request:silent", "there is no module 'on_request'"),
         ("rollout --out r --agent novice --tutor math:squirt", "'squirt'. Did you mean 'sqrt'"),
         ("play --as student --tutor on_request:silnt", "tutor 'silnt'. Did you mean 'silent'"),
         ("play --as tutor --student novce", "student 'novce'. Did you mean 'novice'"),
@@ -37,7 +37,7 @@ def test_a_module_is_found_where_the_command_is_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the check adds the current folder
     (tmp_path / "own_policies.py").write_text("def made(course, seed=0): ...", encoding="utf-8")
-    with pytest.raises(UsageError, match="cannot import module 'own_polices'"):
+    with pytest.raises(UsageError, match="there is no module 'own_polices'"):
         require_agent("own_polices:made")
     with pytest.raises(UsageError, match="unknown factory in module 'own_policies' 'mode'"):
         require_agent("own_policies:mode")
@@ -53,6 +53,10 @@ def test_a_package_that_cannot_be_read_is_told_in_one_line(
     (tmp_path / "own_package" / "__init__.py").write_text("1 / 0", encoding="utf-8")
     with pytest.raises(UsageError, match=r"module 'own_package\.x': ZeroDivisionError"):
         require_tutor("own_package.x:tutor")
+    # It is there, and what it needs is not.
+    (tmp_path / "own_needy.py").write_text("import not_installed", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"cannot import module 'own_needy': .*'not_installed'"):
+        require_tutor("own_needy:tutor")
 
 
 def test_a_tutor_on_request_is_another_when_the_tutors_code_is(

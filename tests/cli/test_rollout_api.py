@@ -114,6 +114,28 @@ def test_counts_that_cannot_be_read_are_told_before_anything_is_paid(
     assert len(server.received) == asked
 
 
+def test_a_trial_knows_how_an_endpoint_was_asked_before_any_arm_is_played(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "trial"
+
+    def tried(*arms: str) -> BaseException | None:
+        arguments = ["tutor", "compare", *arms, "-n", "2", "--samples", "9", "-o", str(out)]
+        return CliRunner().invoke(app, arguments).exception
+
+    model = f"openai:{toy.MODEL}"
+    assert tried("silent", model) is None
+    asked = len(server.received)
+    assert asked
+    assert tried("silent", f"on_request:{model}", model) is None
+    assert tried("silent", model) is None
+    monkeypatch.setenv("NOVICEGYM_API_CONTEXT", "3000")
+    other = tried("feedback", model)
+    assert isinstance(other, UsageError)
+    assert "(source.tutor_endpoint.context)" in str(other)
+    assert not (out / "feedback").exists()
+
+
 def test_the_run_records_how_the_endpoint_is_asked_but_not_the_key(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
@@ -18,7 +19,10 @@ from novicegym.eval.asking_model import (
     AskStates,
     ask_states,
     fit_asks,
+    fit_logistic,
     odds_ratios,
+    one_thread,
+    strength_of,
     with_difficulty,
 )
 from novicegym.eval.bootstrap import Interval, TooFewError
@@ -170,6 +174,37 @@ def test_who_is_held_out_does_not_say_how_hard_an_assignment_is(
     # Once to fit and once to predict for each fold; every student is held out in one.
     assert held[::2] == held[1::2]
     assert set.union(*held) == set(range(9))
+
+
+def test_who_is_held_out_does_not_say_how_much_weights_are_shrunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[set[int]] = []
+
+    def spy(rows: np.ndarray, asked: np.ndarray, student: np.ndarray, seed: int) -> float:
+        assert len(rows) == len(asked) == len(student)
+        seen.append(set(student.tolist()))
+        return strength_of(rows, asked, student, seed)
+
+    monkeypatch.setattr(asking, "strength_of", spy)
+    report(made_states(planted, students=9, length=4), folds=3)
+    held = [set(range(9)) - students for students in seen]
+    assert [len(students) for students in held] == [3, 3, 3]
+    assert set.union(*held) == set(range(9))
+
+
+def test_a_fitted_student_does_not_say_how_hard_her_assignment_is() -> None:
+    """As of whom it is used for nobody knows it either."""
+    failed = np.random.default_rng(0).random((9, 2)) < 0.5
+    states = replace(made_states(planted, students=9, length=4), failed=failed)
+    fitted = {}
+    for leave_out_own in (True, False):
+        rows = with_difficulty(states, np.ones(9), leave_out_own=leave_out_own)
+        with one_thread():
+            strength = strength_of(rows, states.asked, states.student, 0)
+            _, weights = fit_logistic(rows, states.asked, np.ones(len(rows)), strength)
+        fitted[leave_out_own] = weights.tolist()
+    assert list(fit_asks(states).weights.values()) == fitted[True] != fitted[False]
 
 
 def test_asking_elsewhere_is_known_once_the_minute_is_over() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -121,13 +122,47 @@ def test_every_student_changed_alike_leaves_no_doubt_and_equal_arms_no_differenc
     assert (effect.difference.interval.low, effect.difference.interval.high) == (1.0, 1.0)
     assert effect.verdict == "higher"
     assert found.effect("tutor", "submissions").verdict == "lower"
-    # All outcomes are tested at once: the smallest p is so many times that of one, and the draws
-    # are so many that it is small all the same.
+    # Of all ways to give twelve differences a sign, two are as far from 0. All outcomes are tested
+    # at once: the smallest p is so many times that of one.
+    assert effect.difference.p == 2 / 2**12
     assert effect.adjusted_p == pytest.approx(len(OUTCOMES) * effect.difference.p)
-    assert effect.adjusted_p < 0.001
     same = trial_of(control, control)
     assert {one.verdict for one in same.effects if one.arm == "tutor"} == {"no difference shown"}
     assert {one.adjusted_p for one in same.effects if one.arm == "tutor"} == {1.0}
+
+
+@pytest.mark.parametrize("students", [2, 3, 4, 6])
+def test_few_students_who_are_all_helped_show_no_difference(students: int) -> None:
+    names = [f"s{number}" for number in range(students)]
+    found = trial_of(
+        [episode(name, *FAILED) for name in names], [episode(name, *SOLVED) for name in names]
+    )
+    effect = found.effect("tutor", "solved")
+    assert effect.difference is not None
+    assert effect.difference.p == 2 / 2**students
+    assert effect.verdict == "no difference shown"
+
+
+def test_many_students_leave_a_small_p_however_many_are_tested() -> None:
+    control = [episode(f"s{number}", *FAILED) for number in range(60)]
+    treated = [episode(f"s{number}", *SOLVED) for number in range(60)]
+    found = compare_arms({"none": control, "a": treated, "b": treated}, samples=10)
+    p = found.effect("b", "solved").adjusted_p
+    assert p is not None
+    assert 0 < p < 0.001
+
+
+def test_another_seed_draws_other_students_and_signs() -> None:
+    control = [episode(f"s{number:02}", *FAILED) for number in range(40)]
+    treated = [episode(f"s{n:02}", *(SOLVED if n < 5 else FAILED)) for n in range(40)]
+    found, again, other = (trial_of(control, treated, samples=50, seed=seed) for seed in (0, 0, 1))
+    assert found == again
+    for one in ("solved", "final_grade"):
+        before, after = (trial.effect("tutor", one).difference for trial in (found, other))
+        assert before is not None
+        assert after is not None
+        assert before.interval != after.interval
+        assert before.p != after.p
 
 
 def test_the_parts_by_skill_are_cut_before_the_first_message() -> None:
@@ -355,6 +390,40 @@ def test_the_command_plays_compares_and_goes_on(invoke: Callable[..., Any], tmp_
     assert (out / "solution" / "run.json").is_file()
 
 
+def test_an_arm_that_cannot_be_is_told_before_any_other_is_played(
+    invoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "t"
+    assert invoke("--out", str(out), "--samples", "50").exit_code == 0
+    shutil.rmtree(out / "silent")
+    (out / "solution").mkdir()
+    (out / "solution" / "notes.txt").write_text("mine", encoding="utf-8")
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for wrong, said in (
+        (("--seed", "1"), r"feedback holds a run with other settings \(.*seed"),
+        (("solution",), "solution holds other files"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            raise invoke(*wrong, "--out", str(out), "--samples", "50").exception
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
+        assert not (out / "silent").exists()
+    # What is missing of the trial that is there is played.
+    assert invoke("--out", str(out), "--samples", "50").exit_code == 0
+
+
+def test_the_table_is_there_before_the_page(
+    invoke: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("novicegym.eval.report.trial.dialogues", interrupted)
+    found = invoke("--out", str(tmp_path / "t"), "--samples", "50")
+    assert found.exit_code != 0
+    assert "share solved" in found.stdout
+    assert (tmp_path / "t" / "trial.json").is_file()
+
+
 def test_an_effect_beyond_what_can_be_loses_nothing_of_the_trial(
     invoke: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -426,6 +495,8 @@ def test_a_student_with_a_state_is_the_same_in_every_arm(
     other = tmp_path / "u"
     arguments = ("--student", "own_trial_chairs:student", "--out", str(other), "--seed", "1")
     assert invoke(*arguments, "--samples", "50").exit_code == 0
+    told = json.loads((other / "trial.json").read_text("utf-8"))
+    assert told["seed"] == told["about"]["seed"] == 1
     assert read_records(out / "silent").column("generated_code") != read_records(
         other / "silent"
     ).column("generated_code")
@@ -451,7 +522,8 @@ def test_a_student_with_a_state_is_the_same_in_every_arm(
         (("on_request:hf:no_such_folder",), "no model directory 'no_such_folder'"),
         (("on_request:hf:some/model", "--ray"), "without --ray"),
         (("nobody:here",), "no module 'nobody'"),
-        (("nobody.at_all:here",), "cannot import module 'nobody.at_all'"),
+        (("nobody.at_all:here",), "no module 'nobody'"),
+        (("math.at_all:here",), "no module 'math.at_all'"),
         (("openai:model",), "OPENAI_API_KEY"),
     ],
 )

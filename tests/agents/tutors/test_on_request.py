@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from novicegym.agents.asks import FEATURES, AsksPolicy
+from novicegym.agents.tutors import on_request
 from novicegym.agents.tutors.on_request import OnRequestTutor
 from novicegym.dialogs.serialize import Dialog
 from novicegym.errors import UsageError
@@ -87,6 +88,20 @@ def test_who_has_asked_is_remembered_within_an_episode() -> None:
     later = OnRequestTutor(Talker(), policy(-165.0, attempts=100.0, asked_here=-500.0))
     assert [say(later, state("ann", step))[0] for step in (2, 3)] == ["ann 2", ""]
     assert [say(later, state("ann", step))[0] for step in (1, 2)] == ["", "ann 2"]
+
+
+def test_of_many_episodes_those_asked_about_last_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(on_request, "MOST_EPISODES", 2)
+    # She asks once, at her third submission, and from then on each time that it is remembered.
+    tutor = OnRequestTutor(Talker(), policy(165.0, attempts=-100.0, asked_here=500.0))
+    first = [say(tutor, state(student))[0] for student in ("ann", "ben")]
+    assert first == ["ann 1", "ben 1"]
+    assert say(tutor, state("ann", 2)) == ["ann 2"]
+    assert say(tutor, state("cem")) == ["cem 1"]
+    assert say(tutor, state("ann", 3)) == ["ann 3"]
+    assert say(tutor, state("ben", 2)) == [""]
 
 
 def test_a_wrong_number_of_messages_is_the_other_tutors_fault() -> None:

@@ -102,7 +102,7 @@ def test_anybodys_factory_gets_the_course_and_the_seed(
     [
         ("nextstep", {}, "unknown tutor 'nextstep'. Did you mean 'next_step'.*module:factory"),
         ("hf:", {}, "unknown tutor 'hf:'"),
-        ("no_such_module:make", {}, "tutor 'no_such_module:make': cannot import module"),
+        ("no_such_module:make", {}, "tutor 'no_such_module:make': there is no module"),
         ("feedback", {"temperature": 0.7}, "tutor 'feedback' does not sample"),
         ("hf:x", {"top_p": 0.5}, "top_p 0.5 changes nothing at temperature 0"),
         ("hf:/no/such/model", {}, "/no/such/model"),

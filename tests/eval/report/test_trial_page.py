@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import runpy
+import time
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,6 +28,7 @@ from novicegym.eval.report.trial import (
 from novicegym.eval.trial import compare_arms, outcome_values, student_sums
 from novicegym.eval.trial_episodes import Turn, TutoredEpisode
 from novicegym.grading.grader import Grader
+from novicegym.grading.verdict import Verdict
 
 # Files of tests are not importable by name. Texts without enough contrast, as in every report.
 _FAINT = runpy.run_path(str(Path(__file__).parent / "test_in_chromium.py"))["_FAINT"]
@@ -174,6 +176,37 @@ def test_programs_are_shown_to_the_character(page: Path) -> None:
     assert ODD.rstrip("\n") in text
     marked = re.findall(r'class="row right" data-number="(\d+)"', source)
     assert {"2", "3", "4"} <= set(marked)
+
+
+def shown_lines(before: str, code: str, grader: Grader) -> dict[str, bool]:
+    """The lines of a submission as the page has them, and whether each is new."""
+    verdict = Verdict(Fraction(0), "logical")
+    key = ("s", ASSIGNMENT.id, 1)
+    turn = Turn("", "", 0.0, code, None, "exit")
+    one = TutoredEpisode(key, ((before, verdict),), (turn,), horizon=3)
+    [dialogue] = dialogues({"silent": [one]}, [(key, "")], COURSE, grader, "full")
+    [(_, _, [shown])] = dialogue.arms
+    return {line.text: line.is_new for line in shown.lines}
+
+
+def test_new_lines_are_told_from_those_that_were_there(grader: Grader) -> None:
+    before, after = "a\nb\nc\nd\ne", "a\nc\nx\nb\ne"
+    assert shown_lines(before, after, grader) == {
+        "a": False, "c": True, "x": True, "b": False, "e": False,
+    }  # fmt: skip
+    # So many that their order does not count: what there is more of is new.
+    many = [f"line {number}" for number in range(300)]
+    turned = ["first", *reversed(many), "new", "last"]
+    found = shown_lines("\n".join(["first", *many, "last"]), "\n".join(turned), grader)
+    assert [text for text, is_new in found.items() if is_new] == ["new"]
+
+
+def test_a_program_made_to_be_slow_does_not_hold_the_page_up(grader: Grader) -> None:
+    before, after = ["x", ""] * 2_000, ["", "", "x"] * 2_000
+    begun = time.monotonic()
+    shown_lines("\n".join(before), "\n".join(after), grader)
+    shown_lines("\n".join(before[:180]), "\n".join(after[:180]), grader)
+    assert time.monotonic() - begun < 8
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
