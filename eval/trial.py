@@ -57,7 +57,8 @@ class Effect:
     difference: Difference | None
     """From the control; None of the control itself."""
     adjusted_p: float | None
-    """By Holm, for all arms and outcomes; None of the control, and within a part by skill."""
+    """By Holm, for all arms and outcomes that differ in an episode; None of the control, and within
+    a part by skill."""
 
     @property
     def verdict(self) -> str:
@@ -136,9 +137,7 @@ def compare_arms(
     students = [one.key[0] for one in arms[control]]
     values = outcome_values(arms, names)
     effects = _effects(tuple(arms), names, students, values, samples, seed)
-    adjusted = holm(
-        {(one.arm, one.outcome): one.difference.p for one in effects if one.difference is not None}
-    )
+    adjusted = _adjusted(effects, names, values)
     return Trial(
         arms=tuple(arms),
         students=len(set(students)),
@@ -153,6 +152,22 @@ def compare_arms(
         ),
         parts=_parts(tuple(arms), skill, students, values, samples, seed),
     )
+
+
+def _adjusted(
+    effects: Sequence[Effect], names: Sequence[str], values: FloatArray
+) -> dict[tuple[str, str], float]:
+    """Return the p values of all arms but the control, corrected.
+
+    Where an arm's episodes are the control's in an outcome there is nothing to test: p is 1
+    whatever the signs, so the test does not count among those corrected for (R. E. Tarone, A
+    modified Bonferroni method for discrete data, Biometrics 46(2), 1990).
+    """
+    is_same = (values[:, 1:] == values[:, :1]).all(axis=0).ravel()
+    keys = [(one.arm, one.outcome) for one in effects[len(names) :]]
+    p_values = [one.difference.p for one in effects if one.difference is not None]
+    tested = {key: p for key, p, same in zip(keys, p_values, is_same, strict=True) if not same}
+    return dict.fromkeys(keys, 1.0) | holm(tested)
 
 
 def outcome_values(

@@ -121,7 +121,7 @@ def train(
 
     A tutor, from any model:
 
-        novicegym train sft --chair tutor --tutor next_step -r tiny -m runs/base -o runs/t-sft
+        novicegym train sft --chair tutor --tutor bug_hint -r tiny -m runs/base -o runs/t-sft
 
         novicegym train dapo --chair tutor --student novice -r tiny -m runs/t-sft -o runs/tutor
     """

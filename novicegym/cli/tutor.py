@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -180,6 +180,11 @@ def compare(
     warn_of_trained_on(student, played)
     _play(plan, played, pool)
     results = _results(plan, played, pool, grader)
+    for line in _failures(results):
+        ERR.print(line)
+    there = {path.parent.name for path in out.glob("*/run.json")}
+    if others := sorted(there - {folder.name for folder in folders.values()}):
+        ERR.print(f"also in {out}, and not compared here: {', '.join(others)}")
     trial = compare_arms(results, samples=samples or DRAWS, seed=seed)
     curves, impossible = _power(results, wanted, seed) if power else ([], None)
     about = _about(plan, played)
@@ -301,6 +306,18 @@ def _results(
                 progress=_part(update, number, len(plan.folders)),
             )
     return results
+
+
+def _failures(results: Mapping[str, Sequence[TutoredEpisode]]) -> Iterator[str]:
+    """Yield a line for each tutor that has failed: how often, and why at first."""
+    for arm, played in results.items():
+        turns = [turn for one in played for turn in one.turns]
+        failed = [turn.failure for turn in turns if turn.failure]
+        if failed:
+            yield (
+                f"warning: tutor {arm} gave no answer {len(failed):,} of {len(turns):,} times; "
+                f"at first: {failed[0]}"
+            )
 
 
 def _part(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -125,7 +127,8 @@ def test_every_student_changed_alike_leaves_no_doubt_and_equal_arms_no_differenc
     # Of all ways to give twelve differences a sign, two are as far from 0. All outcomes are tested
     # at once: the smallest p is so many times that of one.
     assert effect.difference.p == 2 / 2**12
-    assert effect.adjusted_p == pytest.approx(len(OUTCOMES) * effect.difference.p)
+    # Leaks, messages and failures are the same in every episode, and are no tests.
+    assert effect.adjusted_p == pytest.approx(3 * effect.difference.p)
     same = trial_of(control, control)
     assert {one.verdict for one in same.effects if one.arm == "tutor"} == {"no difference shown"}
     assert {one.adjusted_p for one in same.effects if one.arm == "tutor"} == {1.0}
@@ -141,6 +144,16 @@ def test_few_students_who_are_all_helped_show_no_difference(students: int) -> No
     assert effect.difference is not None
     assert effect.difference.p == 2 / 2**students
     assert effect.verdict == "no difference shown"
+
+
+def test_an_arm_like_the_control_makes_no_other_less_sure() -> None:
+    control = [episode(f"s{number}", *FAILED) for number in range(9)]
+    treated = [episode(f"s{number}", *SOLVED) for number in range(9)]
+    alone = compare_arms({"none": control, "a": treated}, samples=10)
+    beside = compare_arms({"none": control, "same": control, "a": treated}, samples=10)
+    found = [one.effect("a", "solved").adjusted_p for one in (alone, beside)]
+    assert found[0] == found[1] == 3 * 2 / 2**9
+    assert beside.effect("same", "solved").adjusted_p == 1.0
 
 
 def test_many_students_leave_a_small_p_however_many_are_tested() -> None:
@@ -388,6 +401,26 @@ def test_the_command_plays_compares_and_goes_on(invoke: Callable[..., Any], tmp_
     assert invoke("solution", "--out", str(out), "--samples", "50").exit_code == 0
     assert {path: path.read_bytes() for path in kept} == kept
     assert (out / "solution" / "run.json").is_file()
+    # Without it, it is said to be there all the same.
+    fewer = invoke("--out", str(out), "--samples", "50")
+    assert "not compared here: solution" in fewer.stderr.replace("\n", " ")
+    assert "not compared here" not in first.stderr
+
+
+def test_a_tutor_that_fails_is_told_with_its_reason(
+    invoke: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds the current folder
+    (tmp_path / "failing_tutors.py").write_text(
+        "class Raises:\n    name = 'raises'\n    def __init__(self, course, seed): ...\n"
+        "    def act(self, dialogs, infos): raise ValueError('boom')\n"
+    )
+    result = invoke("failing_tutors:Raises", "--out", "t", "--samples", "50")
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.stderr.split())
+    assert re.search(r"failing_tutors:Raises gave no answer (\d+) of \1 times; at first: Val", told)
+    assert "silent gave no answer" not in told
 
 
 def test_an_arm_that_cannot_be_is_told_before_any_other_is_played(
