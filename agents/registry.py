@@ -24,7 +24,7 @@ from novicegym.agents.reference import ReferenceAgent
 from novicegym.agents.retrieval import RetrievalAgent
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import DialogFormat
-from novicegym.errors import UsageError, unknown_name
+from novicegym.errors import NovicegymError, UsageError, unknown_name
 from novicegym.grading.grader import Grader
 
 _Build: TypeAlias = Callable[[Course, int, Grader | None, DialogFormat | None], Agent]
@@ -178,7 +178,13 @@ def from_factory(kind: str, spec: str, course: Course, seed: int) -> Agent:
         raise UsageError(
             f"{kind} {spec!r}: the factory is called as {factory_name}(course, seed=0): {error}"
         ) from None
-    agent: Agent = factory(course, seed=seed)
+    try:
+        agent: Agent = factory(course, seed=seed)
+    except NovicegymError:
+        raise
+    except Exception as error:  # somebody else's code may fail in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{kind} {spec!r}: its factory failed: {reason}") from error
     if not (
         isinstance(getattr(agent, "name", None), str) and callable(getattr(agent, "act", None))
     ):

@@ -30,7 +30,7 @@ from novicegym.dialogs.serialize import (
 from novicegym.dialogs.tutor_messages import split_message, with_message
 from novicegym.grading.verdict import Verdict
 
-__all__ = ["is_tutor_dialog", "split_message", "tutor_dialog", "with_message", "without_oldest"]
+__all__ = ["shows_submission", "split_message", "tutor_dialog", "with_message", "without_oldest"]
 
 _HEAD = re.compile(r"\n\nSubmission (\d{1,9}):\n(`{3,}+)python\n")
 _FEEDBACK = re.compile(r"\n\nFeedback:\n(`{3,}+)feedback\n")
@@ -66,9 +66,14 @@ def tutor_dialog(
     return dialog
 
 
-def is_tutor_dialog(dialog: Dialog) -> bool:
+def _is_tutors(dialog: Dialog) -> bool:
     """Whether it is from the tutor's side, to its first user message at least."""
     return len(dialog) > 1 and dialog[0] == {"role": "system", "content": prompt_text("tutor")}
+
+
+def shows_submission(dialog: Dialog) -> bool:
+    """Whether it is a tutor's and shows a submission, as all do but those before the first one."""
+    return _is_tutors(dialog) and _HEAD.search(dialog[1]["content"]) is not None
 
 
 def without_oldest(dialog: Dialog) -> Dialog | None:
@@ -77,7 +82,7 @@ def without_oldest(dialog: Dialog) -> Dialog | None:
     None where that shows none or the last of all, which a tutor is asked about, and for any other
     dialog. Submissions keep their numbers.
     """
-    if not is_tutor_dialog(dialog):
+    if not _is_tutors(dialog):
         return None
     text = dialog[1]["content"]
     # The first from which submissions follow to the end: the assignment's text may look like one.

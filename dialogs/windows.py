@@ -25,7 +25,7 @@ from itertools import accumulate
 from typing import Protocol, TypeAlias
 
 from novicegym.dialogs.serialize import Dialog, Message
-from novicegym.dialogs.tutoring import is_tutor_dialog, without_oldest
+from novicegym.dialogs.tutoring import shows_submission, without_oldest
 from novicegym.errors import UsageError
 
 Render: TypeAlias = Callable[[Dialog, bool], Sequence[int]]
@@ -232,7 +232,7 @@ def fit_prompt(
     if window is None:
         size = counter.measure(dialog[: preamble_length(dialog)], generation_prompt)
         reserved = f" beside {reserve} reserved" if reserve else ""
-        what = "with the last submission" if is_tutor_dialog(dialog) else "alone"
+        what = "with the last submission" if shows_submission(dialog) else "alone"
         raise UsageError(
             f"the prompt of assignment {assignment_id!r} {what} takes {size} tokens{reserved}, "
             f"more than the context of {budget}; raise the context (of a training stage: --set "

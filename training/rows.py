@@ -23,7 +23,7 @@ from itertools import accumulate, chain
 from typing import Any
 
 from novicegym.dialogs.tokens import DialogTokenizer
-from novicegym.dialogs.tutoring import is_tutor_dialog
+from novicegym.dialogs.tutoring import shows_submission
 from novicegym.dialogs.windows import fit_prompt, fit_window, preamble_length
 from novicegym.errors import UsageError
 from novicegym.training.logged import LoggedDialog
@@ -122,7 +122,7 @@ def _rows(
     # A tutor's holds submissions, of which the oldest make room, as they do when it is asked.
     kept = fit_window(opening, context, dialogs, reserve=context // 4)
     kept = kept or fit_window(opening, context, dialogs)
-    if kept is None and is_tutor_dialog(opening):
+    if kept is None and shows_submission(opening):
         yield LeftOutTurn(one.student_id, one.assignment_id, 0, dialogs.measure(opening))
         return
     kept = kept or fit_prompt(opening, context, dialogs, one.assignment_id)  # says what is wrong

@@ -56,6 +56,15 @@ def is_behind_api(policy: str) -> bool:
     return who_speaks(policy).startswith("openai:")
 
 
+def is_own(tutor: str) -> bool:
+    """Return whether a tutor is made by a user's factory."""
+    from novicegym.agents.registry import is_language_model
+    from novicegym.agents.tutors.registry import who_speaks
+
+    speaker = who_speaks(tutor)
+    return ":" in speaker and not is_language_model(speaker)
+
+
 def own_code(policy: str) -> str | None:
     """Return a hash of what makes a policy that exists: when it changes, it is another run.
 

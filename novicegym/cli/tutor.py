@@ -23,7 +23,7 @@ from novicegym.cli.options import (
     take_splits,
     takes_logs,
 )
-from novicegym.cli.policies import require_agent, require_tutor, warn_of_trained_on
+from novicegym.cli.policies import is_own, require_agent, require_tutor, warn_of_trained_on
 from novicegym.cli.rollout import (
     Cluster,
     check_folder,
@@ -240,6 +240,7 @@ def _wanted(effects: list[str] | None, power: bool, horizon: int) -> dict[str, f
 def _play(plan: _Plan, played: Course, pool: Course) -> None:
     """Play every arm, or what is missing of it; where one cannot be, none is."""
     from novicegym.agents.registry import WITH_FILES, make_agent
+    from novicegym.agents.tutors.registry import make_tutor
 
     for arm, folder in plan.folders.items():
         check_folder(
@@ -254,6 +255,9 @@ def _play(plan: _Plan, played: Course, pool: Course) -> None:
             plan.top_p,
             arm,
         )
+    for arm in plan.folders:
+        if is_own(arm):  # made once for nothing: its factory may fail
+            make_tutor(arm, pool, plan.seed)
     made = None
     for arm, folder in plan.folders.items():
         is_model = plan.student.partition(":")[0] in WITH_FILES

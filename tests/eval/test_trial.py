@@ -418,6 +418,13 @@ def test_a_tutor_that_fails_is_told_with_its_reason(
     )
     result = invoke("failing_tutors:Raises", "--out", "t", "--samples", "50")
     assert result.exit_code == 0, result.output
+    (tmp_path / "failing_factory.py").write_text(
+        "def made(course, seed): raise KeyError('token')\n"
+    )
+    never = invoke("failing_factory:made", "--out", "new", "--samples", "50")
+    assert isinstance(never.exception, UsageError)
+    assert "its factory failed: KeyError: 'token'" in str(never.exception)
+    assert not Path("new").exists()
     told = " ".join(result.stderr.split())
     assert re.search(r"failing_tutors:Raises gave no answer (\d+) of \1 times; at first: Val", told)
     assert "silent gave no answer" not in told

@@ -18,7 +18,7 @@ from novicegym.agents.tutors.bug_hint import BugHintTutor
 from novicegym.agents.tutors.silent import SilentTutor
 from novicegym.courses.model import Course, Submission, Trajectory
 from novicegym.dialogs.serialize import Dialog, DialogFormat
-from novicegym.dialogs.tutoring import tutor_dialog
+from novicegym.dialogs.tutoring import tutor_dialog, without_oldest
 from novicegym.envs.episode import EpisodeRules, Start, begin
 from novicegym.envs.tutor import TutorEnv
 from novicegym.errors import UsageError
@@ -32,7 +32,7 @@ from novicegym.training.tutored import tutored_dialogs
 
 torch = pytest.importorskip("torch")
 
-from novicegym.training.dapo import make_dapo_trainer  # noqa: E402
+from novicegym.training.dapo import make_dapo_trainer, with_room  # noqa: E402
 from novicegym.training.models import load_model  # noqa: E402
 
 # transformers renames a setting that TRL's configurations still set.
@@ -235,6 +235,28 @@ def test_a_student_who_is_a_language_model_samples_alike_in_a_group(
     first, second = (dict(said) for said in after)
     assert all(first[message] != second[message] for message in first.keys() & second.keys())
     assert first.keys() & second.keys()
+
+
+def test_states_whose_last_submission_does_not_fit_are_left_out(
+    make: Make, starts: list[Start]
+) -> None:
+    rollouts = make().rollout_func
+    asked = [rollouts.chair.dialog(one) for one in rollouts.chair.begin(starts)]
+    alone = [
+        rollouts.dialogs.measure(without_oldest(one) or one, generation_prompt=True)
+        for one in asked
+    ]
+
+    def kept(room: int) -> list[Start]:
+        recipe = replace(rollouts.recipe, context=room + rollouts.reserve)
+        return with_room(starts, recipe, rollouts.dialogs, rollouts.chair)
+
+    assert kept(max(alone)) == starts
+    some = kept(max(alone) - 1)
+    assert some == [one for one, size in zip(starts, alone, strict=True) if size < max(alone)]
+    assert 0 < len(some) < len(starts)
+    with pytest.raises(UsageError, match=f"none of the {len(starts)} states fits a context"):
+        kept(min(alone) - 1)
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
