@@ -124,6 +124,8 @@ def test_long_commands_of_the_page_run_when_they_are_made_short(page: Path, tmp_
             short = next(ending for key, ending in SHORT if key in command)
             if short is None or ("$ITAP" in command and not SHARED.is_dir()):
                 continue
+            for name in re.findall(r"--set (\w+)=", short):  # nothing is set twice
+                command = re.sub(rf"--set {name}=\S+", "", command)
             result = subprocess.run(
                 ["bash", "-c", f"{command} {short}"],
                 cwd=tmp_path,
