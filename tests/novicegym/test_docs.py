@@ -88,6 +88,7 @@ def test_commands_of_the_page_run_and_print_what_it_shows(page: Path, tmp_path: 
 SHORT = (
     ("-m novicegym train", None),  # tests/training/test_processes.py
     ("-r qwen3", "--show"),
+    ("runs/lockers", "--show"),  # its base holds out students of the whole term
     ("benchmarks/after_tutoring.py", "silent solution --n 6 --samples 2"),
     ("benchmarks/leak_scale.py", "--states 4"),
     ("benchmarks/novice_hints.py", "--states 4"),
