@@ -17,18 +17,19 @@ from novicegym.courses.load import load_course
 from novicegym.courses.model import Course
 from novicegym.courses.splits import take_split
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
-from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
+from novicegym.envs.episode import EpisodeRules, Start, begin, play
 from novicegym.envs.partner import PartnerSpec, open_partner
 from novicegym.envs.render import render_episode
+from novicegym.envs.running import RunsAnEpisode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.starts import resolve_start, sample_start
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import FeedbackLevel
-from novicegym.grading.grader import Grader, shared_grader
+from novicegym.grading.grader import Grader
 from novicegym.rewards.base import Reward, make_reward
 
 
-class StudentEnv(gymnasium.Env[Dialog, str]):
+class StudentEnv(RunsAnEpisode, gymnasium.Env[Dialog, str]):
     """Play a student's episodes against the course's autograder.
 
     `reset(options=...)` takes {"trajectory": index or (student, assignment), "position": t} to
@@ -93,19 +94,7 @@ class StudentEnv(gymnasium.Env[Dialog, str]):
         self.observation_space = DialogSpace()
         self.action_space = CodeSpace()
         self._grader = grader
-        self._episode: Episode | None = None
-
-    @property
-    def grader(self) -> Grader:
-        """The grader in use."""
-        return self._grader if self._grader is not None else shared_grader()
-
-    @property
-    def episode(self) -> Episode:
-        """The running episode; UsageError before the first reset."""
-        if self._episode is None:
-            raise UsageError("call reset() first")
-        return self._episode
+        self._episode = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

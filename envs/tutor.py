@@ -26,11 +26,12 @@ from novicegym.envs.partner import (
     require_listening,
 )
 from novicegym.envs.render import render_episode
+from novicegym.envs.running import RunsAnEpisode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.student import StudentEnv, checked_render_mode, next_start, open_split
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import FeedbackLevel
-from novicegym.grading.grader import Grader, shared_grader
+from novicegym.grading.grader import Grader
 from novicegym.grading.known_programs import KnownPrograms
 from novicegym.rewards.base import NoReward
 from novicegym.rewards.said_code import shown_programs
@@ -45,7 +46,7 @@ from novicegym.rewards.tutoring import (
 DEFAULT_STUDENT = "novicegym.agents.novice:NoviceAgent"
 
 
-class TutorEnv(gymnasium.Env[Dialog, str]):
+class TutorEnv(RunsAnEpisode, gymnasium.Env[Dialog, str]):
     """Tutor a student through an episode; `reset` takes the options of `StudentEnv`.
 
     The tutor is first asked about the last logged submission. Where there is none (position 0,
@@ -100,20 +101,8 @@ class TutorEnv(gymnasium.Env[Dialog, str]):
         self.action_space = CodeSpace()
         self._grader = grader
         self.known = KnownPrograms(self.course, grader)
-        self._episode: Episode | None = None
+        self._episode = None
         self._ended = False
-
-    @property
-    def grader(self) -> Grader:
-        """The grader in use."""
-        return self._grader if self._grader is not None else shared_grader()
-
-    @property
-    def episode(self) -> Episode:
-        """The running episode; UsageError before the first reset."""
-        if self._episode is None:
-            raise UsageError("call reset() first")
-        return self._episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

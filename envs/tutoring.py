@@ -18,14 +18,15 @@ from gymnasium.utils import seeding
 
 from novicegym.courses.model import Course
 from novicegym.dialogs.serialize import CodeFormat, Dialog, DialogFormat
-from novicegym.envs.episode import Episode, EpisodeRules, begin, play
+from novicegym.envs.episode import EpisodeRules, begin, play
 from novicegym.envs.render import render_episode
+from novicegym.envs.running import RunsAnEpisode
 from novicegym.envs.spaces import CodeSpace, DialogSpace
 from novicegym.envs.student import next_start, open_split
 from novicegym.envs.tutor import check_message, tutor_transition
 from novicegym.errors import UsageError
 from novicegym.grading.feedback import FeedbackLevel
-from novicegym.grading.grader import Grader, shared_grader
+from novicegym.grading.grader import Grader
 from novicegym.grading.known_programs import KnownPrograms
 from novicegym.rewards.base import Reward, make_reward
 from novicegym.rewards.tutoring import (
@@ -48,7 +49,7 @@ STUDENT, TUTOR = "student_0", "tutor_0"
 RENDER_MODES = ["human", "ansi", "html"]
 
 
-class TutoringEnv(AECEnv[str, Observation, str]):  # type: ignore[misc]  # it is untyped
+class TutoringEnv(RunsAnEpisode, AECEnv[str, Observation, str]):  # type: ignore[misc]  # it is untyped
     """A student and a tutor take turns in one episode.
 
     `reset(options=...)` is that of `StudentEnv`. `student_0` acts with a submission and earns
@@ -117,19 +118,7 @@ class TutoringEnv(AECEnv[str, Observation, str]):  # type: ignore[misc]  # it is
         self._grader = grader
         self.known = KnownPrograms(self.course, grader)
         self._rng: np.random.Generator | None = None
-        self._episode: Episode | None = None
-
-    @property
-    def grader(self) -> Grader:
-        """The grader in use."""
-        return self._grader if self._grader is not None else shared_grader()
-
-    @property
-    def episode(self) -> Episode:
-        """The running episode; UsageError before the first reset."""
-        if self._episode is None:
-            raise UsageError("call reset() first")
-        return self._episode
+        self._episode = None
 
     def observation_space(self, agent: str) -> Space[Any]:
         """Return the space of {"dialog": ...}, the same object every time."""

@@ -29,7 +29,7 @@ from novicegym.dialogs.serialize import Dialog, DialogFormat, open_dialog
 from novicegym.dialogs.tutoring import tutor_dialog
 from novicegym.envs.afterwards import Afterwards, play_afterwards
 from novicegym.envs.episode import Episode, EpisodeRules, Start, begin, play
-from novicegym.envs.partner import require_listening
+from novicegym.envs.partner import completions_of, require_listening
 from novicegym.envs.tutor import tutor_transition
 from novicegym.errors import UsageError
 from novicegym.grading.grader import Grader
@@ -196,7 +196,8 @@ class TutorChair:
         """Say a message in each, and let the student submit; as `TutorEnv.step` does."""
         for episode, completion in zip(episodes, completions, strict=True):
             episode.say(read_message(completion))
-        programs = self._student.act(
+        programs = completions_of(
+            self._student,
             [episode.dialog() for episode in episodes],
             [episode.info(reveal=False) for episode in episodes],
         )
